@@ -1,0 +1,217 @@
+"""One YAML file a run, read by every stage.
+
+    config = load_config(Path("configs/laptop.yaml"), ["expand.rounds=2"])
+
+Unknown keys, wrong types and values out of range are refused, all at once, each with its path. The defaults are the
+paper's (Self-Lengthen, arXiv 2410.23933). `engine` and `store` hold what may change between two runs of the same
+data: they are no part of a dataset's fingerprint (`Config.fingerprint`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lengthen.common.errors import UserError
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Language = Literal["en"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Model(Section):
+    path: Path = Field(strict=False)  # a folder of safetensors with its tokenizer and chat template
+    context_tokens: Annotated[int, Field(ge=16)] = 32768  # prompt and answer together
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+
+
+class Engine(Section):
+    """How the engine runs: speed and memory, never which text is wanted."""
+
+    rows_in_flight: Count = 256  # rows worked on at once; each has one request in the engine at a time
+    sequences: Count = 256  # requests the engine decodes at once
+    eager: bool = True  # False compiles the model: a start of a minute, then more tokens/s
+    cpu_cache_gib: Count = 4  # KV cache on a CPU
+    gpu_memory_share: Share = 0.9  # of each GPU, on a GPU
+    tensor_parallel: Count = 1  # GPUs one engine is spread over
+
+
+class Echo(Section):
+    """Dials of the engine without a model (`--engine echo`)."""
+
+    words: Count = 120  # of an answer, +- 30 %
+    growth: Annotated[float, Field(ge=0)] = 0.9  # further words for each word of the prompt
+    loop_share: Share = 0.0  # answers that fall into a loop
+    cut_share: Share = 0.0  # answers that break off
+    latency_seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Store(Section):
+    flush_seconds: Annotated[float, Field(gt=0)] = 10.0  # the most finished work that a kill can cost
+    flush_rows: Count = 1000
+
+
+class Sampling(Section):
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.8
+    top_k: Annotated[int, Field(ge=0)] = 20  # 0: no limit
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.1
+    max_tokens: Count = 16384
+
+
+class Check(Section):
+    """When a text is refused (`lengthen.common.text.check`)."""
+
+    max_repetition: Share = 0.05  # share of words inside an n-gram that stood before
+    loop_words: Count = 40  # a run of so many words that all stood before is a loop
+    min_words: Count = 50
+
+
+class Augment(Section):
+    instructions: Count = 5000  # new ones an iteration
+    examples: Count = 2  # shown in a prompt
+    attempts: Count = 10  # for one slot
+    min_words: Count = 4
+    max_words: Count = 499
+    min_suitability: Share = 0.5  # the judge's p(yes) / (p(yes) + p(no))
+    max_similarity: Share = 0.7  # Jaccard similarity of word 3-grams, estimated by MinHash
+    grow_pool: bool = True  # accepted instructions become examples too; False: only seeds are shown
+    max_rejected_share: Share = 1.0
+    sampling: Sampling = Sampling(max_tokens=512)
+
+
+class Generate(Section):
+    responses: Count = 2  # answers an instruction
+    attempts: Count = 20
+    max_rejected_share: Share = 1.0
+    sampling: Sampling = Sampling()
+
+
+class Expand(Section):
+    extensions: Count = 2  # of one response
+    rounds: Count = 3  # in an attempt
+    attempts: Count = 20
+    min_growth: Annotated[float, Field(gt=1)] = 1.2  # words of the expansion / words of the response
+    target_growth: Annotated[float, Field(gt=1)] | None = None  # stop an attempt's rounds once it is reached
+    length_biased_selection: bool = True
+    max_rejected_share: Share = 1.0
+    sampling: Sampling = Sampling(repetition_penalty=1.0)  # the draft's words have to be kept
+
+
+class Lora(Section):
+    rank: Count = 8
+    alpha: Count = 16
+    dropout: Share = 0.0
+    target_modules: Literal["all-linear"] | list[str] = "all-linear"
+    rslora: bool = False
+
+
+class Finetune(Section):
+    length_biased_selection: bool = True
+    drop_lines: Share = 0.2  # lines of the extender's draft that are left out
+    max_tokens_generator: Count = 16384
+    max_tokens_extender: Count = 32768  # its rows hold the draft and the expansion
+    max_over_long_share: Share = 0.05
+    lora: Lora = Lora()
+    epochs: Annotated[float, Field(gt=0)] = 4.0
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    warmup_ratio: Share = 0.1
+    scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    rows_per_step: Count = 8  # over all devices
+    rows_per_device: Count = 1
+    processes: Count = 1  # on this machine: one a GPU
+    deepspeed: Literal["zero2", "zero3", "zero3_offload"] = "zero3_offload"
+    gradient_checkpointing: bool = True
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+
+    @model_validator(mode="after")
+    def _step_is_whole(self) -> Finetune:
+        if self.rows_per_step % (self.rows_per_device * self.processes):
+            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes")
+        return self
+
+
+class Evaluate(Section):
+    samples: Count = 1  # answers a prompt
+    sampling: Sampling = Sampling()
+
+
+class Config(Section):
+    languages: Annotated[list[Language], Field(min_length=1)] = ["en"]
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: Model
+    engine: Engine = Engine()
+    echo: Echo = Echo()
+    store: Store = Store()
+    check: Check = Check()
+    augment: Augment = Augment()
+    generate: Generate = Generate()
+    expand: Expand = Expand()
+    finetune: Finetune = Finetune()
+    evaluate: Evaluate = Evaluate()
+
+    def fingerprint(self, *sections: str) -> dict[str, Any]:
+        """The part of the configuration that decides a stage's rows: the named sections, flat, as `section.key`."""
+        values: dict[str, Any] = {"seed": self.seed, "languages": self.languages}
+        values |= {"model.context_tokens": self.model.context_tokens, "model.dtype": self.model.dtype}
+        for section in sections:
+            values |= _flat(section, getattr(self, section).model_dump(mode="json"))
+        return values
+
+
+def load_config(path: Path, overrides: list[str] | None = None, seed: int | None = None) -> Config:
+    """Read a YAML file, apply `key.path=value` overrides, and check everything.
+
+    Raises:
+        UserError: the file is missing or no YAML, or some values are wrong: every problem with its path.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"config {path} can't be read: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"config {path} is empty or no mapping; start from configs/laptop.yaml")
+    for override in overrides or []:
+        _override(raw, override)
+    if seed is not None:
+        raw["seed"] = seed
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"config {path}: " + "; ".join(_problem(item) for item in error.errors())) from error
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise UserError(f"--set {override!r} is not of the form section.key=value")
+    section = raw
+    for name in names[:-1]:
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise UserError(f"--set {override!r}: {name} is a value, not a section")
+    try:
+        section[names[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override!r}: the value is no YAML") from error
+
+
+def _problem(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "top level"
+    if item["type"] == "extra_forbidden":
+        return f"{where}: no such key"
+    return f"{where}: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {path: leaf for key, inner in value.items() for path, leaf in _flat(f"{prefix}.{key}", inner).items()}

@@ -1,0 +1,83 @@
+"""Echo: an engine without a model. The same prompt and seed give the same text; its dials imitate a model's faults.
+
+For trying the pipeline in seconds, and for tests. Its texts are random words in sentences and paragraphs, and longer for
+a longer prompt, so that expansions grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import random
+
+from lengthen.common.config import Config
+from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+
+_SYLLABLES = "ba de fi go lu ma ne pi ro su ta ve wi zo ka li".split()
+_PIECE = 5  # words in one piece of a stream
+
+
+class EchoEngine:
+    """See `protocol.Engine`. A token is a word here."""
+
+    control_tokens = frozenset({"<|im_start|>", "<|im_end|>", "<|endoftext|>"})
+
+    def __init__(self, config: Config) -> None:
+        self.dials = config.echo
+        self.context_tokens = config.model.context_tokens
+
+    async def complete(
+        self, prompt: Prompt, sampling: SamplingParameters, *, adapter: Adapter | None = None, watch: WatchFunction | None = None
+    ) -> Completion:
+        room = self.context_tokens - self.count_tokens(prompt)
+        if room < 1:
+            raise PromptTooLong(f"{self.count_tokens(prompt)} tokens of prompt in a context of {self.context_tokens}")
+        if self.dials.latency_seconds:
+            await asyncio.sleep(self.dials.latency_seconds)
+        words = self._words(prompt, sampling.seed, adapter)
+        limit = min(sampling.max_tokens, room)
+        written = ""
+        for start in range(0, min(len(words), limit), _PIECE):
+            piece = "".join(words[start : min(start + _PIECE, limit)])
+            written += piece
+            if watch and (reason := watch(piece)):
+                return Completion(written, min(start + _PIECE, limit), reason)
+        return Completion(written, min(len(words), limit), "stop" if len(words) <= limit else "length")
+
+    async def score(self, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
+        """The first continuation is the likely one, by a factor of 2 to 20."""
+        factor = self._random(prompt, 0, adapter).uniform(2, 20)
+        return [math.log(0.9)] + [math.log(0.9 / factor)] * (len(continuations) - 1)
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        return len(prompt.user.split()) + len(prompt.prefill.split())
+
+    def close(self) -> None:
+        pass
+
+    def _random(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> random.Random:
+        key = f"{seed}\x1f{adapter.sha256 if adapter else ''}\x1f{prompt.user}\x1f{prompt.prefill}"
+        return random.Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
+
+    def _words(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> list[str]:
+        """The text, a word an item, white space and stops included."""
+        dice = self._random(prompt, seed, adapter)
+        count = max(1, round(self.dials.words * dice.uniform(0.7, 1.3) + self.dials.growth * len(prompt.user.split())))
+        words = ["".join(dice.choices(_SYLLABLES, k=3)) for _ in range(count)]
+        fault = dice.random()
+        if fault < self.dials.loop_share:
+            words = words[: count // 2] + words[:12] * (count // 24 + 4)
+        ends = [number % 12 == 11 or number == len(words) - 1 for number in range(len(words))]
+        if self.dials.loop_share <= fault < self.dials.loop_share + self.dials.cut_share:
+            ends[-1] = False
+        return [_spaced(number, word, ends) for number, word in enumerate(words)]
+
+
+def _spaced(number: int, word: str, ends: list[bool]) -> str:
+    word = word.capitalize() if number == 0 or ends[number - 1] else word
+    if not ends[number]:
+        return word if number == len(ends) - 1 else word + " "
+    if number == len(ends) - 1:
+        return word + "."
+    return word + (".\n\n" if number % 36 == 35 else ". ")

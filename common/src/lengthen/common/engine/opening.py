@@ -1,0 +1,24 @@
+"""Which engine: the heavy import comes last, when a stage is sure that there is work."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from lengthen.common.config import Config
+from lengthen.common.engine.protocol import Adapter, Engine
+from lengthen.common.errors import UserError
+
+ENGINES = ("vllm", "echo")
+
+
+def open_engine(kind: str, config: Config, adapters: list[Adapter]) -> Engine:
+    """Start an engine that can serve the base model and these adapters."""
+    if kind == "echo":
+        from lengthen.common.engine.echo import EchoEngine
+
+        return EchoEngine(config)
+    if importlib.util.find_spec("vllm") is None:
+        raise UserError("--engine vllm: vLLM is not installed; run `make setup`, or try the pipeline with --engine echo")
+    from lengthen.common.engine.vllm_engine import VllmEngine
+
+    return VllmEngine(config, adapters)

@@ -1,0 +1,225 @@
+"""vLLM as the engine: `LLMEngine`, driven by one thread of ours under an asynchronous face.
+
+All requests of a stage share one engine, so rows at different steps are decoded together (continuous batching), the
+shared beginnings of prompts are computed once, and the base model and its adapters live side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lengthen.common.chat import Chat
+from lengthen.common.config import Config
+from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.errors import TransientError, UserError
+
+# In this process: nothing is left behind when the stage is killed. All cores compute: no front end needs one of its own.
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+
+@dataclass
+class _Request:
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    finish: Callable[[_Request, Any, str], Any]  # (request, last output, finish reason) -> the future's result
+    watch: WatchFunction | None = None
+    pieces: list[str] = field(default_factory=list)
+    tokens: int = 0
+
+
+class VllmEngine:
+    """See `protocol.Engine`. One for a process: vLLM doesn't give all of its memory back."""
+
+    def __init__(self, config: Config, adapters: list[Adapter]) -> None:
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_cache_gib))
+        from vllm import EngineArgs
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self.chat = Chat(config.model.path)
+        self.control_tokens = self.chat.control_tokens
+        self.context_tokens = config.model.context_tokens
+        lora: dict[str, Any] = {}
+        if adapters:
+            lora = {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _rank(config.finetune.lora.rank)}
+        arguments = EngineArgs(
+            model=str(config.model.path),
+            trust_remote_code=False,
+            load_format="safetensors",
+            dtype=config.model.dtype,
+            max_model_len=config.model.context_tokens,
+            max_num_seqs=config.engine.sequences,
+            enforce_eager=config.engine.eager,
+            gpu_memory_utilization=config.engine.gpu_memory_share,
+            tensor_parallel_size=config.engine.tensor_parallel,
+            distributed_executor_backend="uni" if config.engine.tensor_parallel == 1 else None,
+            enable_prefix_caching=True,
+            **lora,
+        )
+        try:
+            self._engine = LLMEngine.from_engine_args(arguments)
+        except ValueError as error:
+            raise UserError(f"vLLM refuses {config.model.path}: {' '.join(str(error).split())[:400]}") from error
+        # A name and an id of its own for each adapter: vLLM may serve cached blocks of an adapter of the same name.
+        self._lora_ids = {adapter.sha256: number for number, adapter in enumerate(adapters, start=1)}
+        self._names = itertools.count()
+        self._requests: dict[str, _Request] = {}
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._drive, name="vllm", daemon=True)
+        self._thread.start()
+
+    async def complete(
+        self, prompt: Prompt, sampling: SamplingParameters, *, adapter: Adapter | None = None, watch: WatchFunction | None = None
+    ) -> Completion:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        ids = self.chat.encode(prompt)
+        room = self.context_tokens - len(ids)
+        if room < 1:
+            raise PromptTooLong(f"{len(ids)} tokens of prompt in a context of {self.context_tokens}")
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            repetition_penalty=sampling.repetition_penalty,
+            max_tokens=min(sampling.max_tokens, room),
+            seed=sampling.seed,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        result: Completion = await self._submit(ids, parameters, adapter, _completion, watch)
+        return result
+
+    async def score(self, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
+        from vllm import SamplingParams
+
+        before = self.chat.encode(prompt)
+        parameters = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
+        jobs = []
+        for text in continuations:
+            after = self.chat._ids(text)
+            if len(before) + len(after) >= self.context_tokens:
+                raise PromptTooLong(f"{len(before) + len(after)} tokens in a context of {self.context_tokens}")
+            jobs.append(self._submit(before + after, parameters, adapter, _log_probability(len(before), after)))
+        return list(await asyncio.gather(*jobs))
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        return len(self.chat.encode(prompt))
+
+    def close(self) -> None:
+        self._inbox.put(None)
+        self._thread.join(timeout=30)
+
+    async def _submit(
+        self,
+        ids: list[int],
+        parameters: Any,
+        adapter: Adapter | None,
+        finish: Callable[[_Request, Any, str], Any],
+        watch: WatchFunction | None = None,
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        request = _Request(loop.create_future(), loop, finish, watch)
+        name = str(next(self._names))
+
+        def add() -> None:
+            self._requests[name] = request
+            self._engine.add_request(name, {"prompt_token_ids": ids}, parameters, lora_request=self._lora(adapter))
+
+        def drop() -> None:
+            if self._requests.pop(name, None):
+                self._engine.abort_request([name])
+
+        if not self._thread.is_alive():
+            raise TransientError("the vLLM engine has stopped")
+        self._inbox.put(add)
+        try:
+            return await request.future
+        except asyncio.CancelledError:
+            self._inbox.put(drop)
+            raise
+
+    def _lora(self, adapter: Adapter | None) -> Any:
+        if adapter is None:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest(adapter.sha256, self._lora_ids[adapter.sha256], str(adapter.path))
+
+    def _drive(self) -> None:
+        """The engine's thread: take what was asked, step, hand out what came. Only this thread touches the engine."""
+        try:
+            while self._serve_inbox():
+                for output in self._engine.step():
+                    self._hand_out(output)
+        except BaseException as error:
+            failure = TransientError(f"the vLLM engine failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            for request in self._requests.values():
+                _resolve(request, failure)
+            raise
+
+    def _serve_inbox(self) -> bool:
+        """Run what is waiting; wait for something while the engine is idle. False when told to end."""
+        while True:
+            try:
+                job = self._inbox.get(block=not self._engine.has_unfinished_requests())
+            except queue.Empty:
+                return True
+            if job is None:
+                return False
+            job()
+
+    def _hand_out(self, output: Any) -> None:
+        request = self._requests.get(output.request_id)
+        if request is None:
+            return
+        piece = output.outputs[0]
+        request.pieces.append(piece.text)
+        request.tokens += len(piece.token_ids)
+        reason = request.watch(piece.text) if request.watch and piece.text else None
+        if reason or output.finished:
+            del self._requests[output.request_id]
+            if not output.finished:
+                self._engine.abort_request([output.request_id])
+            _resolve(request, request.finish(request, output, reason or str(piece.finish_reason)))
+
+
+def _completion(request: _Request, output: Any, finish_reason: str) -> Completion:
+    return Completion("".join(request.pieces), request.tokens, finish_reason)
+
+
+def _log_probability(start: int, ids: list[int]) -> Callable[[_Request, Any, str], float]:
+    def finish(request: _Request, output: Any, finish_reason: str) -> float:
+        return float(sum(output.prompt_logprobs[start + i][token].logprob for i, token in enumerate(ids)))
+
+    return finish
+
+
+def _resolve(request: _Request, result: Any) -> None:
+    def set_result() -> None:
+        if request.future.done():
+            return
+        if isinstance(result, BaseException):
+            request.future.set_exception(result)
+        else:
+            request.future.set_result(result)
+
+    request.loop.call_soon_threadsafe(set_result)
+
+
+def _rank(rank: int) -> int:
+    """The smallest maximum rank that vLLM offers for an adapter of this rank."""
+    for offered in (8, 16, 32, 64, 128, 256, 320, 512):
+        if rank <= offered:
+            return offered
+    raise UserError(f"finetune.lora.rank: {rank} is more than vLLM can serve (512)")

@@ -1,0 +1,61 @@
+"""Progress: a bar on a terminal, one line every few seconds elsewhere; `n/m` to Argo's progress file when it is set."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_LINE_SECONDS = 10.0
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """One line for the user, on stderr. Never interpreted as markup: it may hold text of rows."""
+    console.print(message, markup=False)
+
+
+class StageProgress:
+    """Counts finished rows of a stage. `note` is a short figure that is shown beside the count."""
+
+    def __init__(self, stage: str, total: int, done: int = 0) -> None:
+        self.stage, self.total, self.done = stage, total, done
+        self.started_with, self.began, self.last_line = done, time.monotonic(), time.monotonic()
+        self.note = ""
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> StageProgress:
+        if sys.stderr.isatty():
+            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Progress(TextColumn("{task.description}"), *columns, console=console)
+            self._task = self._bar.add_task(self.stage, total=self.total, completed=self.done, note="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, rows: int = 1, note: str = "") -> None:
+        self.done += rows
+        self.note = note or self.note
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=self.done, note=self.note)
+        elif time.monotonic() - self.last_line >= _LINE_SECONDS:
+            self.last_line = time.monotonic()
+            say(self._line())
+        if file := os.environ.get("ARGO_PROGRESS_FILE"):
+            Path(file).write_text(f"{self.done}/{self.total}\n")
+
+    def _line(self) -> str:
+        elapsed = time.monotonic() - self.began
+        made = self.done - self.started_with
+        left = f", about {(self.total - self.done) * elapsed / made:.0f} s left" if made else ""
+        return f"{self.stage}: {self.done}/{self.total} rows, {elapsed:.0f} s{left}{', ' + self.note if self.note else ''}"

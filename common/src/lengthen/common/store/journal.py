@@ -1,0 +1,55 @@
+"""The journal of a dataset in the making: finished rows in `.work/`, flushed by count or by time.
+
+Each flush is one small Parquet file with a name of its own, renamed into place after fsync: a kill costs what came after
+the last flush, and a stage that starts again finds the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lengthen.common.store.files import replacing
+from lengthen.common.tables import Table
+
+
+class Journal:
+    """Rows of one table in a folder, in files `NAME-*.parquet`."""
+
+    def __init__(self, folder: Path, table: Table, flush_rows: int, flush_seconds: float) -> None:
+        self.folder, self.table = folder, table
+        self.flush_rows, self.flush_seconds = flush_rows, flush_seconds
+        self._pending: list[dict[str, Any]] = []
+        self._since = time.monotonic()
+        self._writer, self._flushes = uuid4().hex[:8], 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        if not self._pending:
+            self._since = time.monotonic()
+        self._pending.append(row)
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        if len(self._pending) >= self.flush_rows or (self._pending and time.monotonic() - self._since >= self.flush_seconds):
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._pending:
+            return
+        path = self.folder / f"{self.table.name}-{self._writer}-{self._flushes:06d}.parquet"
+        with replacing(path) as temporary:
+            pq.write_table(pa.Table.from_pylist(self._pending, self.table.schema), temporary, compression="zstd")
+        self._flushes += 1
+        self._pending.clear()
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """What was flushed, by this process and by earlier ones."""
+        for path in sorted(self.folder.glob(f"{self.table.name}-*.parquet")):
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(1024, columns=columns)

@@ -1,0 +1,86 @@
+"""Reading a dataset: what the manifest lists, and nothing else; every part is checked before its first row is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lengthen.common.errors import UserError
+from lengthen.common.store.files import file_digest
+from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest
+from lengthen.common.tables import REJECTED, Table, check_schema
+
+_BATCH_ROWS = 256
+
+
+class Dataset:
+    """A complete dataset of a known table. Made by `open_dataset`."""
+
+    def __init__(self, folder: Path, table: Table, manifest: Manifest) -> None:
+        self.folder, self.table, self.manifest = folder, table, manifest
+
+    def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows in order of their ids, read in batches."""
+        return self._read(self.manifest.parts, columns)
+
+    def rejected(self) -> Iterator[dict[str, Any]]:
+        return self._read(self.manifest.rejected_parts, None)
+
+    def _read(self, parts: list[Part], columns: list[str] | None) -> Iterator[dict[str, Any]]:
+        for part in parts:
+            with pq.ParquetFile(self.folder / part.path) as file:
+                for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+                    yield from batch.to_pylist()
+
+    def verify(self) -> None:
+        """Check every part's path, size, digest, schema and row count against the manifest.
+
+        Raises:
+            UserError: naming the first file that is not what the manifest says.
+        """
+        for part, table in [(p, self.table) for p in self.manifest.parts] + [(p, REJECTED) for p in self.manifest.rejected_parts]:
+            self._verify_part(part, table)
+        listed = {part.path for part in self.manifest.parts}
+        if extra := sorted(path.name for path in self.folder.glob("*.parquet") if path.name not in listed):
+            raise UserError(f"{self.folder / extra[0]} is not in the manifest; move it away, or make the dataset again")
+
+    def _verify_part(self, part: Part, table: Table) -> None:
+        path = self.folder / part.path
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise UserError(f"{self.folder / MANIFEST} names {part.path}, outside the folder; refused")
+        if not path.is_file():
+            raise UserError(f"{path} is in the manifest but not there; restore it, or make the dataset again")
+        if path.stat().st_size != part.bytes or file_digest(path) != part.sha256:
+            raise UserError(f"{path} is not the file that the manifest describes (sha256 differs); restore it, or make it again")
+        try:
+            with pq.ParquetFile(path) as file:
+                check_schema(table, file.schema_arrow, str(path))
+                rows = file.metadata.num_rows
+        except pa.ArrowException as error:
+            raise UserError(f"{path} is no Parquet file that can be read: {error}; make the dataset again") from error
+        if rows != part.rows:
+            raise UserError(f"{path} has {rows} rows, the manifest says {part.rows}; make the dataset again")
+
+
+def open_dataset(folder: Path, table: Table) -> Dataset:
+    """Open a dataset for reading, after checking all of it.
+
+    Raises:
+        UserError: no folder, no manifest, another table, or a part that isn't what the manifest says.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist; run the stage that writes {table.name} first")
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise UserError(f"{folder} has no {MANIFEST}: it is no complete dataset; run the stage that writes it to its end")
+    if manifest.table != table.name:
+        raise UserError(f"{folder} holds {manifest.table}, not {table.name}; give the folder that holds {table.name}")
+    if manifest.version != table.version:
+        raise UserError(f"{folder}: {table.name} version {manifest.version}, this program reads {table.version}; make it again")
+    dataset = Dataset(folder, table, manifest)
+    dataset.verify()
+    return dataset

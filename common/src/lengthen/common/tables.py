@@ -1,0 +1,93 @@
+"""The tables that stages hand to each other: the only shared truth about columns.
+
+A table's name and version travel in the Parquet schema's metadata, so that a reader knows what it was given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lengthen.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name, version and columns. `schema` carries the first two as metadata."""
+
+    name: str
+    version: int
+    schema: pa.Schema
+
+
+def _table(name: str, version: int, **columns: pa.DataType) -> Table:
+    fields = [pa.field(column, kind, nullable=column in _NULLABLE) for column, kind in columns.items()]
+    return Table(name, version, pa.schema(fields, {"lengthen.table": name, "lengthen.version": str(version)}))
+
+
+_NULLABLE = {"adapter", "eval_loss", "loss", "learning_rate", "grad_norm", "tokens_per_second", "suitability", "lower",
+             "upper", "length_score", "s_l", "judge", "adapter_sha256_before", "parent_id"}  # fmt: skip
+_S, _I, _F = pa.string(), pa.int64(), pa.float64()
+
+INSTRUCTIONS = _table(
+    "instructions", 1, id=_S, instruction=_S, language=_S, source=_S, parents=pa.list_(_S), suitability=_F,
+    digest=_S, iteration=_I, model=_S, seed=_I,
+)  # fmt: skip
+
+RESPONSES = _table(
+    "responses", 1, id=_S, instruction_id=_S, instruction=_S, language=_S, response=_S, words=_I, tokens=_I,
+    finish_reason=_S, attempts=_I, sample=_I, digest=_S, adapter=_S, iteration=_I, model=_S, seed=_I,
+)  # fmt: skip
+
+EXPANSIONS = _table(
+    "expansions", 1, id=_S, sample=_I, finish_reason=_S, response_id=_S, instruction_id=_S, instruction=_S,
+    language=_S, response=_S, expansion=_S, response_words=_I, expansion_words=_I, growth=_F, rounds=_I, attempts=_I,
+    tokens=_I, digest=_S, adapter=_S, iteration=_I, model=_S, seed=_I,
+)  # fmt: skip
+
+ADAPTERS = _table(
+    "adapters", 1, id=_S, role=_S, base_model=_S, path=_S, sha256=_S, adapter_sha256_before=_S, rows=_I,
+    rejected_rows=_I, tokens=_I, steps=_I, train_loss=_F, eval_loss=_F, iteration=_I, seed=_I,
+)  # fmt: skip
+
+TRAIN_LOG = _table(
+    "train_log", 1, step=_I, epoch=_F, loss=_F, eval_loss=_F, learning_rate=_F, grad_norm=_F, tokens_per_second=_F,
+)  # fmt: skip
+
+SCORES = _table(
+    "scores", 1, id=_S, prompt_id=_S, benchmark=_S, category=_S, language=_S, kind=_S, lower=_I, upper=_I, prompt=_S,
+    response=_S, words=_I, words_latin_runs=_I, tokens=_I, finish_reason=_S, length_score=_F, s_l=_F, repetition=_F,
+    distinct_2=_F, distinct_4=_F, judge=_S, adapter=_S, iteration=_I, model=_S, sample=_I, seed=_I,
+)  # fmt: skip
+
+REJECTED = _table(
+    "rejected", 1, id=_S, parent_id=_S, reason=_S, detail=_S, text=_S, attempts=_I, tokens=_I,
+)  # fmt: skip
+
+TABLES = {t.name: t for t in (INSTRUCTIONS, RESPONSES, EXPANSIONS, ADAPTERS, TRAIN_LOG, SCORES, REJECTED)}
+
+
+def check_schema(table: Table, schema: pa.Schema, where: str) -> None:
+    """Compare a file's schema with the table's.
+
+    Raises:
+        UserError: another table or version, or columns that are missing or of another type: all of them, named.
+    """
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    name, version = metadata.get("lengthen.table", "no table of ours"), metadata.get("lengthen.version", "?")
+    if name != table.name:
+        raise UserError(f"{where} holds {name}, not {table.name}; give the folder that holds {table.name}")
+    if version != str(table.version):
+        raise UserError(
+            f"{where}: {name} version {version}, this program reads version {table.version}; make the dataset again"
+        )
+    problems = []
+    for field in table.schema:
+        index = schema.get_field_index(field.name)
+        if index < 0:
+            problems.append(f"column {field.name} is missing")
+        elif schema.field(index).type != field.type:
+            problems.append(f"column {field.name} is {schema.field(index).type}, not {field.type}")
+    if problems:
+        raise UserError(f"{where}: {'; '.join(problems)}; make the dataset again")

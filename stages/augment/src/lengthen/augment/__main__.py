@@ -1,0 +1,32 @@
+"""python -m lengthen.augment --config C --output INSTRUCTIONS [--seeds FILE] [--input EARLIER]..."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lengthen.common.cli import FILE, FOLDER, stage_command
+
+if TYPE_CHECKING:
+    from lengthen.common.job import Job
+
+
+@stage_command("augment")
+@click.option("--seeds", type=FILE, help="Your own seeds: JSON lines with id, language, genre, instruction. Default: ours.")
+@click.option("--input", "earlier", multiple=True, type=FOLDER, help="Instructions of an earlier iteration: not to be repeated.")
+def main(job: Job, seeds: Path | None, earlier: tuple[Path, ...]) -> None:
+    """Grow a pool of instructions that deserve a long answer.
+
+    The model continues a list of example instructions with one more; the base model judges whether it can guide a long
+    text (the probability of "yes" against "no"), and exact and near duplicates are refused. A slot is tried at most
+    `augment.attempts` times.
+    """
+    from lengthen.augment.stage import augment
+
+    augment(job, seeds, list(earlier))
+
+
+if __name__ == "__main__":
+    main()

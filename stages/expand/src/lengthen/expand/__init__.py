@@ -1,0 +1,1 @@
+"""expand: responses -> expansions."""

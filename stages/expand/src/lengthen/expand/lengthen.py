@@ -1,0 +1,106 @@
+"""The extender's part: one draft made longer, in rounds of two phases (Self-Lengthen, section 3.2; arXiv 2410.23933).
+
+    phase 1   extend prompt with the first half of the draft       -> keep the first two thirds of what comes
+    phase 2   extend prompt with the whole draft, kept text as the beginning of the answer   -> kept text + continuation
+
+The second phase starts where the first one's text is, so that the result can be longer than one answer of the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lengthen.common.engine.protocol import Completion, Engine, Prompt
+from lengthen.common.ids import attempt_seed, text_digest
+from lengthen.common.job import Job
+from lengthen.common.promptfile import PromptFile
+from lengthen.common.rows import Rejection, Work
+from lengthen.common.text.check import Refusal, Watch, refusal, unfit
+from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
+from lengthen.common.text.words import count_words
+
+
+@dataclass
+class Lengthening:
+    """One row on its way: what it starts from, what it costs, and why the last round came to nothing."""
+
+    engine: Engine
+    job: Job
+    prompt: PromptFile
+    row: str
+    instruction: str
+    tokens: int = 0
+    refused: Refusal = Refusal("empty", "")
+    finish_reason: str = ""
+
+    async def attempt(self, response: str, number: int) -> tuple[str, int]:
+        """Rounds from the response on, each from the longest text so far. Returns that text and the rounds made."""
+        best, settings = response, self.job.config.expand
+        for made in range(1, settings.rounds + 1):
+            text = await self.round(best, f"{number}.{made}")
+            if text and count_words(text) > count_words(best):
+                best = text
+            if settings.target_growth and count_words(best) >= settings.target_growth * count_words(response):
+                return best, made
+        return best, settings.rounds
+
+    async def round(self, draft: str, name: str) -> str | None:
+        """Both phases. None when the result fails the check; `refused` then says why."""
+        opening = await self._write(first_half(draft), "", name + ".1")
+        if opening.finish_reason not in ("stop", "length") or not opening.text.strip():
+            self.refused = Refusal(opening.finish_reason if opening.text.strip() else "empty", "in phase 1")
+            return None
+        kept = first_two_thirds(opening.text)
+        rest = await self._write(draft, kept + BREAK, name + ".2")
+        text = kept + BREAK + rest.text.strip()
+        refused = refusal(text, rest.finish_reason, self.job.config.check, self.engine.control_tokens)
+        if refused:
+            self.refused = refused
+            return None
+        self.finish_reason = rest.finish_reason
+        return text
+
+    async def _write(self, draft: str, prefill: str, name: str) -> Completion:
+        watch = Watch(self.job.config.check)
+        watch(prefill)
+        prompt = Prompt(self.prompt.fill(instruction=self.instruction, draft=draft), prefill)
+        sampling = self.job.sampling(self.job.config.expand.sampling, self.row, name)
+        completion = await self.engine.complete(prompt, sampling, adapter=self.job.adapter, watch=watch)
+        self.tokens += completion.tokens
+        return completion
+
+
+async def lengthen(work: Work[dict[str, Any]], engine: Engine, job: Job, prompt: PromptFile) -> dict[str, Any] | Rejection:
+    """A row of `expansions` without its constants, or why there is none."""
+    response, settings = work.source, job.config.expand
+    for column in ("instruction", "response"):
+        if bad := unfit(response[column], engine.control_tokens):
+            return Rejection(bad.reason, f"the {column} holds {bad.detail}")
+    row = Lengthening(engine, job, prompt, work.id, response["instruction"])
+    before = count_words(response["response"])
+    best = ""
+    for attempt in range(1, settings.attempts + 1):
+        best, rounds = await row.attempt(response["response"], attempt)
+        growth = count_words(best) / before
+        if growth > settings.min_growth:
+            return {
+                "finish_reason": row.finish_reason,
+                "response_id": response["id"],
+                "instruction_id": response["instruction_id"],
+                "instruction": response["instruction"],
+                "language": response["language"],
+                "response": response["response"],
+                "expansion": best,
+                "response_words": before,
+                "expansion_words": count_words(best),
+                "growth": growth,
+                "rounds": rounds,
+                "attempts": attempt,
+                "tokens": row.tokens,
+                "digest": text_digest(best),
+                "seed": attempt_seed(job.config.seed, work.id, f"{attempt}.1.1"),
+            }
+    if best == response["response"]:  # no round of the last attempt passed the check
+        return Rejection(row.refused.reason, row.refused.detail, "", settings.attempts, row.tokens)
+    return Rejection("growth", f"{count_words(best) / before:.2f} <= {settings.min_growth}", best, settings.attempts, row.tokens)
