@@ -46,9 +46,9 @@ class Chat:
         """
         text = self.render(prompt)
         if not prompt.prefill[-1:].isspace():
-            return self._ids(text)
-        ids, follower = self._ids(text + "A"), self._ids("A")
-        return ids[: -len(follower)] if ids[-len(follower) :] == follower else self._ids(text)
+            return self.ids(text)
+        ids, follower = self.ids(text + "A"), self.ids("A")
+        return ids[: -len(follower)] if ids[-len(follower) :] == follower else self.ids(text)
 
     def encode_example(self, prompt: Prompt, answer: str) -> tuple[list[int], list[int]]:
         """Tokens of a training example: (the prompt's, those of the answer and its end token).
@@ -67,7 +67,8 @@ class Chat:
         answered, found, _ = tail.rpartition(end)
         if not found:
             raise UserError(f"the chat template doesn't close an answer with the tokenizer's end token {end}")
-        return self.encode(prompt), self._ids(answered + end)
+        return self.encode(prompt), self.ids(answered + end)
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """The tokens of a text by itself."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

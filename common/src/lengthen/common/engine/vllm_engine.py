@@ -63,6 +63,7 @@ class VllmEngine:
             tensor_parallel_size=config.engine.tensor_parallel,
             distributed_executor_backend="uni" if config.engine.tensor_parallel == 1 else None,
             enable_prefix_caching=True,
+            **_whole_prefills(config.model.context_tokens),
             **lora,
         )
         try:
@@ -103,13 +104,16 @@ class VllmEngine:
         from vllm import SamplingParams
 
         before = self.chat.encode(prompt)
+        after = [self.chat.ids(text) for text in continuations]
+        longest = len(before) + max(map(len, after))
+        if longest >= self.context_tokens:
+            raise PromptTooLong(f"{longest} tokens in a context of {self.context_tokens}")
+        if all(len(ids) == 1 for ids in after):
+            choices = [ids[0] for ids in after]
+            parameters = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=choices)
+            return list(await self._submit(before, parameters, adapter, _choice_log_probabilities(choices)))
         parameters = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
-        jobs = []
-        for text in continuations:
-            after = self.chat._ids(text)
-            if len(before) + len(after) >= self.context_tokens:
-                raise PromptTooLong(f"{len(before) + len(after)} tokens in a context of {self.context_tokens}")
-            jobs.append(self._submit(before + after, parameters, adapter, _log_probability(len(before), after)))
+        jobs = [self._submit(before + ids, parameters, adapter, _log_probability(len(before), ids)) for ids in after]
         return list(await asyncio.gather(*jobs))
 
     def count_tokens(self, prompt: Prompt) -> int:
@@ -194,8 +198,26 @@ class VllmEngine:
             _resolve(request, request.finish(request, output, reason or str(piece.finish_reason)))
 
 
+def _whole_prefills(context_tokens: int) -> dict[str, Any]:
+    """On a CPU, never compute a part of a prompt: vLLM 0.32 would rewind the request's seeded generator after it, which
+    a CPU generator can't do ("CPU Generator does not use offset")."""
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {}
+    return {"enable_chunked_prefill": False, "max_num_batched_tokens": max(context_tokens, 8192)}
+
+
 def _completion(request: _Request, output: Any, finish_reason: str) -> Completion:
     return Completion("".join(request.pieces), request.tokens, finish_reason)
+
+
+def _choice_log_probabilities(choices: list[int]) -> Callable[[_Request, Any, str], list[float]]:
+    def finish(request: _Request, output: Any, finish_reason: str) -> list[float]:
+        first = output.outputs[0].logprobs[0]
+        return [float(first[token].logprob) for token in choices]
+
+    return finish
 
 
 def _log_probability(start: int, ids: list[int]) -> Callable[[_Request, Any, str], float]:
