@@ -9,19 +9,16 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-
 from lengthen.common.engine.protocol import Prompt
 from lengthen.common.errors import UserError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 
 class Chat:
     """A model folder's tokenizer and chat template."""
 
     def __init__(self, model: Path) -> None:
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            model, trust_remote_code=False, local_files_only=True
-        )
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, trust_remote_code=False, local_files_only=True)
         if not self.tokenizer.chat_template:
             raise UserError(f"{model} has no chat template; take a chat or instruct model")
         if self.tokenizer.eos_token is None:

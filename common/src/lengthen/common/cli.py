@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
 from lengthen.common import __version__
 from lengthen.common.errors import Stopped, TransientError, UserError
 

@@ -10,4 +10,3 @@ from lengthen.common.promptfile import PromptFile, load_prompt
 @cache
 def load_extend_prompt(language: str) -> PromptFile:
     return load_prompt("lengthen.common", f"extend.{language}.txt", {"instruction", "draft"})
-

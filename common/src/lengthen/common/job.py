@@ -1,6 +1,6 @@
 """One run of one stage: its settings, and the frame that every stage shares.
 
-    with job.dataset(RESPONSES, origin, rows_in=n) as writer: ...
+with job.dataset(RESPONSES, origin, rows_in=n) as writer: ...
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Job:
         """Take an adapter's folder into the job; returns the digest of its weights for the rows."""
         if folder is None:
             return None
-        self.adapter = open_adapter(folder, model)
+        self.adapter = open_adapter(folder, model if self.engine != "echo" else None)
         self.lineage["adapter"] = str(folder)
         return self.adapter.sha256
 

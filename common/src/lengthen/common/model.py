@@ -58,8 +58,8 @@ def refuse_pickles(path: Path) -> None:
         raise UserError(f"{path} holds pickles ({', '.join(found[:3])}); only safetensors are loaded: convert them, or move them away")
 
 
-def open_adapter(folder: Path, base: ModelFolder) -> Adapter:
-    """The adapter that finetune wrote to a folder, checked against the manifest and the base model.
+def open_adapter(folder: Path, base: ModelFolder | None) -> Adapter:
+    """The adapter that finetune wrote to a folder, checked against the manifest and the base model (None: no model at all).
 
     Raises:
         UserError: no complete finetune output, another base model, or weights that aren't the ones described.
@@ -68,7 +68,7 @@ def open_adapter(folder: Path, base: ModelFolder) -> Adapter:
     path = (folder / row["path"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise UserError(f"{folder}: the adapter's path {row['path']} leads out of the folder; refused")
-    if row["base_model"] != base.sha256:
+    if base and row["base_model"] != base.sha256:
         raise UserError(
             f"{folder}: this adapter was trained on base model {row['base_model'][:12]}, not on {base.name}; "
             "set model.path to its base, or train an adapter for this one"

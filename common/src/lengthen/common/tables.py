@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pyarrow as pa
-
 from lengthen.common.errors import UserError
 
 
@@ -79,9 +78,7 @@ def check_schema(table: Table, schema: pa.Schema, where: str) -> None:
     if name != table.name:
         raise UserError(f"{where} holds {name}, not {table.name}; give the folder that holds {table.name}")
     if version != str(table.version):
-        raise UserError(
-            f"{where}: {name} version {version}, this program reads version {table.version}; make the dataset again"
-        )
+        raise UserError(f"{where}: {name} version {version}, this program reads version {table.version}; make the dataset again")
     problems = []
     for field in table.schema:
         index = schema.get_field_index(field.name)

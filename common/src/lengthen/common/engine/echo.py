@@ -14,7 +14,7 @@ import random
 from lengthen.common.config import Config
 from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
 
-_SYLLABLES = "ba de fi go lu ma ne pi ro su ta ve wi zo ka li".split()
+_SYLLABLES = ["ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wi", "zo", "ka", "li"]
 _PIECE = 5  # words in one piece of a stream
 
 

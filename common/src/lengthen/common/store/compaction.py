@@ -14,11 +14,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from lengthen.common.store.files import file_digest, replacing
 from lengthen.common.store.journal import Journal
 from lengthen.common.store.manifest import Part
-from lengthen.common.tables import Table
 
 BUCKET_BYTES = 64 * 2**20
 _ROW_GROUP = 1024
@@ -83,4 +81,3 @@ def _write_part(table: pa.Table, root: Path, folder: str, number: int) -> Part:
 
 def _text_bytes(batch: pa.RecordBatch) -> int:
     return sum(sum(map(len, filter(None, column.to_pylist()))) for column in batch.columns if pa.types.is_string(column.type))
-

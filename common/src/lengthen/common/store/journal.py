@@ -14,7 +14,6 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from lengthen.common.store.files import replacing
 from lengthen.common.tables import Table
 

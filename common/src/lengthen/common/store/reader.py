@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from lengthen.common.errors import UserError
 from lengthen.common.store.files import file_digest
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest

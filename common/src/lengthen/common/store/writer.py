@@ -70,9 +70,7 @@ class DatasetWriter:
         self._rows.add(row)
         self.done.add(row["id"])
 
-    def reject(
-        self, row: str, parent: str | None, reason: str, detail: str, text: str = "", attempts: int = 0, tokens: int = 0
-    ) -> None:
+    def reject(self, row: str, parent: str | None, reason: str, detail: str, text: str = "", attempts: int = 0, tokens: int = 0) -> None:
         self._rejected.add(
             {"id": row, "parent_id": parent, "reason": reason, "detail": detail, "text": text, "attempts": attempts, "tokens": tokens}
         )
@@ -88,21 +86,31 @@ class DatasetWriter:
         self._rejected.flush()
         write_bytes(self.work / "seconds.json", json.dumps(self._seconds()).encode())
 
-    def commit(self, rows_in: int, summary: dict[str, Any], max_rejected_share: float = 1.0) -> Manifest:
+    def commit(
+        self,
+        rows_in: int,
+        summary: dict[str, Any],
+        max_rejected_share: float = 1.0,
+        *,
+        rows_used: int | None = None,
+        tokens: int | None = None,
+    ) -> Manifest:
         """Sort everything into parts and write the manifest.
+
+        Args:
+            rows_in: how many rows were to be made.
+            summary: figures of the stage for the manifest.
+            max_rejected_share: more rejected rows than this stop the run.
+            rows_used: rows in that came through, where they became something else than rows (an adapter).
+            tokens: generated, where the rows don't say it.
 
         Raises:
             UserError: no row is left, or more than the allowed share was rejected: says which reasons took them.
         """
         self.flush()
-        reasons: Counter[str] = Counter()
-        tokens = rows_out = 0
-        for batch in self._rejected.batches(["reason", "tokens"]):
-            reasons.update(batch.column("reason").to_pylist())
-            tokens += sum(batch.column("tokens").to_pylist())
-        for batch in self._rows.batches():
-            rows_out += batch.num_rows
-            tokens += sum(batch.column("tokens").to_pylist()) if "tokens" in batch.schema.names else 0
+        reasons, spent = self._count(self._rejected, "reason")
+        made, written = self._count(self._rows, "id")
+        rows_out = made.total() if rows_used is None else rows_used
         if rows_in != rows_out + reasons.total():
             raise RuntimeError(f"{rows_in} rows in, but {rows_out} out and {reasons.total()} rejected: a row was lost")
         self._judge_share(rows_in, rows_out, reasons, max_rejected_share)
@@ -119,7 +127,7 @@ class DatasetWriter:
             content_digest=digest,
             fingerprint=self.origin.fingerprint,
             lineage=self.origin.lineage,
-            tokens=tokens,
+            tokens=spent + written if tokens is None else tokens,
             summary=summary,
             seconds=round(self._seconds(), 1),
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +141,26 @@ class DatasetWriter:
     def rows(self, columns: list[str]) -> list[dict[str, Any]]:
         """Columns of every flushed row, for a stage's summary."""
         return [row for batch in self._rows.batches(columns) for row in batch.to_pylist()]
+
+    def require_rows(self, rows_in: int, left: int) -> None:
+        """Refuse to go on with nothing.
+
+        Raises:
+            UserError: no row is left: says which reasons took them.
+        """
+        self.flush()
+        if not left:
+            self._judge_share(rows_in, 0, self._count(self._rejected, "reason")[0], 1.0)
+
+    def _count(self, journal: Journal, column: str) -> tuple[Counter[str], int]:
+        """How often each value of a column stands in a journal, and the tokens of its rows."""
+        has_tokens = "tokens" in journal.table.schema.names
+        values: Counter[str] = Counter()
+        tokens = 0
+        for batch in journal.batches([column, "tokens"] if has_tokens else [column]):
+            values.update(batch.column(column).to_pylist())
+            tokens += sum(batch.column("tokens").to_pylist()) if has_tokens else 0
+        return values, tokens
 
     def _judge_share(self, rows_in: int, rows_out: int, reasons: Counter[str], allowed: float) -> None:
         taken = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())

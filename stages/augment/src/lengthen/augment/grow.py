@@ -45,7 +45,12 @@ class Grower:
     """Runs waves until no slot is open. `record` takes each slot's row or rejection, in a fixed order."""
 
     def __init__(
-        self, job: Job, engine: Engine, pool: Pool, prompts: dict[str, PromptFile], record: Callable[[Slot, dict[str, Any] | Rejection], None]
+        self,
+        job: Job,
+        engine: Engine,
+        pool: Pool,
+        prompts: dict[str, PromptFile],
+        record: Callable[[Slot, dict[str, Any] | Rejection], None],
     ) -> None:
         self.job, self.engine, self.pool, self.prompts, self.record = job, engine, pool, prompts, record
         self.settings = job.config.augment
@@ -55,7 +60,9 @@ class Grower:
         """One attempt for each open slot. Returns the slots that stay open."""
         proposals = await asyncio.gather(*(self._limited(self._propose(slot)) for slot in open_slots))
         fresh = [self._unless_duplicate(slot, proposal) for slot, proposal in zip(open_slots, proposals, strict=True)]
-        judged = await asyncio.gather(*(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(open_slots, fresh, strict=True)))
+        judged = await asyncio.gather(
+            *(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(open_slots, fresh, strict=True))
+        )
         return [slot for slot, (proposal, score) in zip(open_slots, judged, strict=True) if not self._settle(slot, proposal, score)]
 
     async def _propose(self, slot: Slot) -> Proposal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datasketch import MinHash, MinHashLSH
-
 from lengthen.augment.seeding import Example
 from lengthen.common.text.words import units
 

@@ -24,14 +24,10 @@ class Proposal:
     refused: Refusal | None
 
 
-async def propose(
-    engine: Engine, prompt: PromptFile, examples: list[Example], sampling: SamplingParameters, settings: Augment
-) -> Proposal:
+async def propose(engine: Engine, prompt: PromptFile, examples: list[Example], sampling: SamplingParameters, settings: Augment) -> Proposal:
     """Let the model continue the list of examples with one more."""
     listed = "\n\n".join(f"Instruction {number}: {example.instruction}" for number, example in enumerate(examples, start=1))
-    completion = await engine.complete(
-        Prompt(prompt.fill(examples=listed), f"Instruction {len(examples) + 1}:"), sampling, watch=Ending()
-    )
+    completion = await engine.complete(Prompt(prompt.fill(examples=listed), f"Instruction {len(examples) + 1}:"), sampling, watch=Ending())
     instruction = first_item(completion.text)
     parents = tuple(example.id for example in examples)
     return Proposal(instruction, parents, completion.tokens, _refusal(instruction, completion, engine, settings))
@@ -51,7 +47,7 @@ class Ending:
 def first_item(text: str) -> str:
     """The first item of what the model wrote, on one line, without quotation marks around it."""
     item = " ".join(_NEXT_ITEM.split(text.strip(), maxsplit=1)[0].split())
-    return item[1:-1].strip() if len(item) > 1 and item[0] in "\"“" and item[-1] in "\"”" else item
+    return item[1:-1].strip() if len(item) > 1 and item[0] in '"“' and item[-1] in '"”' else item
 
 
 async def suitability(engine: Engine, prompt: PromptFile, instruction: str) -> float:

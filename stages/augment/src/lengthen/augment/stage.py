@@ -36,16 +36,20 @@ def augment(job: Job, seeds_file: Path | None, earlier: list[Path]) -> None:
     settings = job.config.augment
     count = min(job.limit or settings.instructions, settings.instructions)
     if job.dry_run:
-        return job.say_plan(rows=count, at_most_tokens=count * settings.attempts * settings.sampling.max_tokens)
+        job.say_plan(rows=count, at_most_tokens=count * settings.attempts * settings.sampling.max_tokens)
+        return
     # A slot's examples depend on the waves before it, so a stopped run starts over rather than with half a wave.
     writer = DatasetWriter(job.output, INSTRUCTIONS, origin, job.config.store, overwrite=True)
     constants = {"iteration": job.iteration, "model": model.name}
 
+    all_slots = slots(job, count)
+
     def work(engine: Engine) -> None:
-        asyncio.run(_grow(job, engine, _pool(job, seeds, datasets), prompts, writer, slots(job, count), constants))
+        asyncio.run(_grow(job, engine, _pool(job, seeds, datasets), prompts, writer, all_slots, constants))
 
     job.with_engine(work, [Prompt(prompt.fill(**dict.fromkeys(prompt.variables, ""))) for prompt in prompts.values()])
-    job.say_result(writer.commit(count, {}, settings.max_rejected_share))
+    tokens = sum(slot.tokens for slot in all_slots)
+    job.say_result(writer.commit(count, {}, settings.max_rejected_share, tokens=tokens))
 
 
 async def _grow(

@@ -1,0 +1,1 @@
+"""evaluate: a model or adapter x a benchmark -> scores."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
 from lengthen.common.cli import FOLDER, stage_command
 
 if TYPE_CHECKING:

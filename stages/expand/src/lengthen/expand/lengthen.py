@@ -21,6 +21,9 @@ from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
 from lengthen.common.text.words import count_words
 
 
+NOTHING_YET = Refusal("empty", "")
+
+
 @dataclass
 class Lengthening:
     """One row on its way: what it starts from, what it costs, and why the last round came to nothing."""
@@ -31,7 +34,7 @@ class Lengthening:
     row: str
     instruction: str
     tokens: int = 0
-    refused: Refusal = Refusal("empty", "")
+    refused: Refusal = NOTHING_YET
     finish_reason: str = ""
 
     async def attempt(self, response: str, number: int) -> tuple[str, int]:

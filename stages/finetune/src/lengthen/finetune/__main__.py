@@ -1,0 +1,32 @@
+"""python -m lengthen.finetune --config C --input EXPANSIONS --output DIR --role generator|extender [--adapter DIR]"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from lengthen.common.cli import FOLDER, stage_command
+
+if TYPE_CHECKING:
+    from lengthen.common.job import Job
+
+
+@stage_command("finetune", engine=False)
+@click.option("--input", "expansions", required=True, multiple=True, type=FOLDER, help="Expansions; several are mixed.")
+@click.option("--role", required=True, type=click.Choice(["generator", "extender"]), help="What the adapter learns.")
+@click.option("--adapter", type=FOLDER, help="The adapter of the iteration before, to go on training; none: a new one.")
+def main(job: Job, expansions: tuple[Path, ...], role: str, adapter: Path | None) -> None:
+    """Train a LoRA adapter with DeepSpeed on the selected expansions.
+
+    The generator learns instruction -> expansion; the extender learns extend prompt with the instruction and the thinned
+    short answer -> expansion. The loss covers the answer and its end token. No row is ever cut: one that is longer than
+    `finetune.max_tokens_ROLE` goes to .rejected/.
+    """
+    from lengthen.finetune.stage import finetune
+
+    finetune(job, list(expansions), role, adapter)
+
+
+if __name__ == "__main__":
+    main()

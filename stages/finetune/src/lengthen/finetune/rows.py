@@ -1,0 +1,99 @@
+"""From expansions to token rows: selected, encoded, and the over-long ones rejected. Nothing is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lengthen.common.chat import Chat
+from lengthen.common.errors import UserError
+from lengthen.common.ids import row_random
+from lengthen.common.job import Job
+from lengthen.common.selection import select
+from lengthen.common.store.reader import Dataset
+from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.text.check import unfit
+from lengthen.finetune.examples import example
+
+SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
+IGNORED = -100  # a label that the loss leaves out
+
+
+class TokenRows(NamedTuple):
+    """Two files of token rows, and what they hold."""
+
+    train: Path
+    validation: Path | None
+    rows: int  # of train
+    validation_rows: int
+    tokens: int  # of both
+    longest: int
+
+
+def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter) -> TokenRows:
+    """Write `.work/train.parquet` and `.work/validation.parquet`; reject what can't be learned from.
+
+    Raises:
+        UserError: more over-long rows than the configured share.
+    """
+    chat = Chat(job.config.model.path)
+    allowed = max_tokens(job, role)
+    train: list[dict[str, Any]] = []
+    validation: list[dict[str, Any]] = []
+    too_long = seen = 0
+    for row in _selected(job, datasets, writer):
+        seen += 1
+        if bad := unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens):
+            writer.reject(row["id"], row["response_id"], bad.reason, bad.detail)
+            continue
+        encoded = _encode(job, chat, row, role)
+        if len(encoded["input_ids"]) > allowed:
+            too_long += 1
+            writer.reject(row["id"], row["response_id"], "over_long", f"{len(encoded['input_ids'])} tokens > {allowed}")
+        elif row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share:
+            validation.append(encoded)
+        else:
+            train.append(encoded)
+    if too_long > job.config.finetune.max_over_long_share * seen:
+        raise UserError(
+            f"{too_long} of {seen} rows are longer than finetune.max_tokens_{role} ({allowed}), more than the allowed share "
+            f"{job.config.finetune.max_over_long_share}; raise max_tokens_{role} or finetune.max_over_long_share"
+        )
+    if not train:
+        train, validation = validation, []
+    return _write(writer.work, train, validation)
+
+
+def max_tokens(job: Job, role: str) -> int:
+    settings = job.config.finetune
+    return settings.max_tokens_extender if role == "extender" else settings.max_tokens_generator
+
+
+def _selected(job: Job, datasets: list[Dataset], writer: DatasetWriter) -> Iterator[dict[str, Any]]:
+    for dataset in datasets:
+        biased = job.config.finetune.length_biased_selection
+        kept = select(dataset, "expansion_words", job.config.seed) if biased else None
+        for number, row in enumerate(dataset.rows()):
+            if job.limit and number >= job.limit:
+                break
+            if kept is None or row["id"] in kept:
+                yield row
+            else:
+                writer.reject(row["id"], row["response_id"], "selected_out", f"{row['expansion_words']} words")
+
+
+def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, Any]:
+    learned = example(row, role, job.config.finetune.drop_lines, job.config.seed)
+    prompt, answer = chat.encode_example(learned.prompt, learned.answer)
+    return {"id": row["id"], "input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+
+
+def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]]) -> TokenRows:
+    paths = folder / "train.parquet", folder / "validation.parquet"
+    for path, rows in zip(paths, (train, validation), strict=True):
+        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    lengths = [len(row["input_ids"]) for row in train + validation]
+    return TokenRows(paths[0], paths[1] if validation else None, len(train), len(validation), sum(lengths), max(lengths, default=0))
