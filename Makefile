@@ -97,7 +97,7 @@ evaluate-$(1): generator-$(1) baseline
 	@$(call stage,evaluate,$(1)) --adapter $(call iter,$(1))/generator --output $(call iter,$(1))/scores \
 	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
 
-summary-$(1): evaluate-$(1) extender-$(1)
+summary-$(1): $(foreach k,$(call earlier,$(1)) $(1),evaluate-$(k) extender-$(k))
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(1)
 endef
 $(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))

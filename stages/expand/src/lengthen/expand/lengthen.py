@@ -20,7 +20,6 @@ from lengthen.common.text.check import Refusal, Watch, refusal, unfit
 from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
 from lengthen.common.text.words import count_words
 
-
 NOTHING_YET = Refusal("empty", "")
 
 
@@ -44,6 +43,8 @@ class Lengthening:
             text = await self.round(best, f"{number}.{made}")
             if text and count_words(text) > count_words(best):
                 best = text
+            elif text:
+                self.refused = Refusal("growth", f"{count_words(text)} words, no more than the draft's {count_words(best)}")
             if settings.target_growth and count_words(best) >= settings.target_growth * count_words(response):
                 return best, made
         return best, settings.rounds

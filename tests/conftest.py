@@ -1,0 +1,109 @@
+"""Shared pieces: the tiny model, a stage's command line run in this process, and rows built by hand."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from click.testing import CliRunner, Result
+from lengthen.common.config import Store
+from lengthen.common.ids import text_digest
+from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.writer import DatasetWriter, Origin
+from lengthen.common.tables import TABLES, Table
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def config(tmp_path: Path, model: Path) -> Path:
+    return tiny.write_config(tmp_path / "config.yaml", model)
+
+
+def run(stage: str, *arguments: object) -> Result:
+    """Run `python -m lengthen.STAGE` in this process. A bug's traceback is raised here."""
+    main = importlib.import_module(f"lengthen.{stage}.__main__").main
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def succeed(stage: str, *arguments: object) -> Result:
+    result = run(stage, *arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(stage: str, *arguments: object) -> str:
+    """Run a stage that has to end with exit 2 and one line on stderr; returns that line."""
+    result = run(stage, *arguments)
+    lines = result.stderr.strip().splitlines()
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert lines[-1].startswith("error: ")
+    return lines[-1]
+
+
+def rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    return list(open_dataset(folder, TABLES[table]).rows())
+
+
+def write(folder: Path, table: Table, content: list[dict[str, Any]]) -> Path:
+    """A complete dataset of these rows."""
+    writer = DatasetWriter(folder, table, Origin({"test": True}), Store())
+    for row in content:
+        writer.add(row)
+    writer.commit(len(content), {})
+    return folder
+
+
+def instruction_row(number: int, text: str) -> dict[str, Any]:
+    return {
+        "id": f"{number:032x}", "instruction": text, "language": "en", "source": "self_instruct", "parents": [],
+        "suitability": 0.9, "digest": text_digest(text), "iteration": 1, "model": "test", "seed": 1,
+    }  # fmt: skip
+
+
+def expansion_row(number: int, response: str, expansion: str) -> dict[str, Any]:
+    before, after = len(response.split()), len(expansion.split())
+    return {
+        "id": f"{number:032x}", "sample": 0, "finish_reason": "stop", "response_id": f"{number:032x}",
+        "instruction_id": f"{number:032x}", "instruction": f"Write about subject {number}.", "language": "en",
+        "response": response, "expansion": expansion, "response_words": before, "expansion_words": after,
+        "growth": after / before, "rounds": 1, "attempts": 1, "tokens": after, "digest": text_digest(expansion),
+        "adapter": None, "iteration": 1, "model": "test", "seed": 1,
+    }  # fmt: skip
+
+
+def response_row(number: int, response: str) -> dict[str, Any]:
+    return {
+        "id": f"{number:032x}", "instruction_id": f"{number:032x}", "instruction": f"Write about subject {number}.",
+        "language": "en", "response": response, "words": len(response.split()), "tokens": 1, "finish_reason": "stop",
+        "attempts": 1, "sample": 0, "digest": text_digest(response), "adapter": None, "iteration": 1, "model": "test", "seed": 1,
+    }  # fmt: skip
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file's size and time of change: nothing may differ after a run that had nothing to do."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+Refused = Callable[..., str]
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,72 @@
+"""The chat template in inference and in training, token by token."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+from lengthen.common.chat import Chat
+from lengthen.common.engine.protocol import Prompt
+from lengthen.common.errors import UserError
+
+ANSWER = "The river keeps bread.\n\nEvery stone was light.\n\nOur ocean turns."
+# Llama 3.1's template trims what a message holds; this one does the same.
+TRIMMING = tiny.TEMPLATE.replace("message['content']", "message['content'] | trim")
+
+
+@pytest.fixture(params=[tiny.TEMPLATE, TRIMMING], ids=["plain", "trimming"])
+def chat(request: pytest.FixtureRequest, model: Path) -> Chat:
+    found = Chat(model)
+    found.tokenizer.chat_template = request.param
+    return found
+
+
+def whole_conversation(chat: Chat, user: str, answer: str) -> list[int]:
+    """What the template itself makes of the two messages, up to the answer's end token."""
+    messages = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+    ids = chat.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
+    return ids[: len(ids) - ids[::-1].index(chat.tokenizer.eos_token_id)]
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_a_prefill_is_the_beginning_of_the_conversation_token_by_token(chat: Chat, cut: int) -> None:
+    prefill = "\n\n".join(ANSWER.split("\n\n")[:cut]) + ("\n\n" if cut < 3 else "")
+    ids = chat.encode(Prompt("Write about rivers.", prefill))
+    whole = whole_conversation(chat, "Write about rivers.", ANSWER)
+    assert ids == whole[: len(ids)]
+    assert chat.tokenizer.decode(ids).endswith(prefill)
+
+
+def test_a_prefills_last_paragraph_break_survives_a_template_that_trims(chat: Chat) -> None:
+    assert chat.render(Prompt("Hello.", "The river.\n\n")).endswith("assistant\nThe river.\n\n")
+
+
+def test_without_prefill_the_prompt_is_the_templates_generation_prompt(chat: Chat) -> None:
+    messages = [{"role": "user", "content": "Write about rivers."}]
+    expected = chat.tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=True)["input_ids"]
+    assert chat.encode(Prompt("Write about rivers.")) == expected
+
+
+def test_a_training_example_is_the_whole_conversation_and_ends_with_the_end_token(chat: Chat) -> None:
+    prompt, answer = chat.encode_example(Prompt("Write about rivers."), ANSWER)
+    assert prompt + answer == whole_conversation(chat, "Write about rivers.", ANSWER)
+    assert answer[-1] == chat.tokenizer.eos_token_id
+    assert chat.tokenizer.decode(answer[:-1]) == ANSWER
+
+
+def test_a_template_that_renders_answers_otherwise_is_refused(chat: Chat) -> None:
+    chat.tokenizer.chat_template = "{% for m in messages %}{{ loop.length }}{{ m['content'] }}{% endfor %}"
+    with pytest.raises(UserError, match="chat template"):
+        chat.encode_example(Prompt("Hello."), ANSWER)
+
+
+def test_a_model_without_a_template_is_refused(model: Path, tmp_path: Path) -> None:
+    for file in model.iterdir():
+        if file.name not in ("chat_template.jinja", "model.safetensors"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert "chat_template" not in settings
+    with pytest.raises(UserError, match="no chat template"):
+        Chat(tmp_path)

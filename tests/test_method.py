@@ -1,0 +1,190 @@
+"""The method's own parts: expand's phases, selection, thinning, ids, proposals."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import response_row
+from lengthen.augment.grow import slots
+from lengthen.augment.pool import Pool
+from lengthen.augment.propose import Ending, first_item
+from lengthen.augment.seeding import Example, load_seeds
+from lengthen.common.config import Config, Expand, Model
+from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
+from lengthen.common.extension import load_extend_prompt
+from lengthen.common.ids import attempt_seed, row_id
+from lengthen.common.job import Job
+from lengthen.common.rows import Rejection, Work
+from lengthen.common.selection import keep_probability, selected
+from lengthen.expand.lengthen import lengthen
+from lengthen.finetune.examples import thinned
+
+DRAFT = "\n\n".join(f"Paragraph {name} of the draft says a little about {name}." for name in ("one", "two", "three", "four"))
+
+
+def paragraphs(count: int, mark: str) -> str:
+    return "\n\n".join(f"In {mark}{n} there are {n} new words: " + " ".join(f"{mark}{n}w{k}" for k in range(8)) + "." for n in range(count))
+
+
+class Scripted:
+    """An engine that answers with the given texts in turn, and remembers what it was asked."""
+
+    control_tokens = frozenset({"<|im_end|>"})
+
+    def __init__(self, *answers: str | Completion) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[Prompt, SamplingParameters]] = []
+
+    async def complete(self, prompt: Prompt, sampling: SamplingParameters, **rest: Any) -> Completion:
+        self.asked.append((prompt, sampling))
+        answer = self.answers.pop(0)
+        return answer if isinstance(answer, Completion) else Completion(answer, len(answer.split()), "stop")
+
+
+def expand_one(engine: Scripted, draft: str = DRAFT, **settings: Any) -> dict[str, Any] | Rejection:
+    config = Config(model=Model(path=Path("none")), expand=Expand(**settings)).model_copy()
+    config = config.model_copy(update={"check": config.check.model_copy(update={"min_words": 3})})
+    job = Job("expand", config, Path("out"), 1, "echo")
+    row = response_row(1, draft)
+    return asyncio.run(lengthen(Work("f" * 32, row["id"], 0, row), engine, job, load_extend_prompt("en")))  # type: ignore[arg-type]
+
+
+def test_a_round_shows_half_the_draft_keeps_two_thirds_and_goes_on_with_the_whole_draft() -> None:
+    opening, rest = paragraphs(6, "a"), paragraphs(5, "b")
+    engine = Scripted(opening, rest)
+    row = expand_one(engine, rounds=1, attempts=1)
+    first, second = (prompt for prompt, _ in engine.asked)
+    assert "Paragraph two" in first.user and "Paragraph three" not in first.user and first.prefill == ""
+    assert "Paragraph four" in second.user
+    kept = "\n\n".join(opening.split("\n\n")[:4])
+    assert second.prefill == kept + "\n\n"
+    assert isinstance(row, dict)
+    assert row["expansion"] == kept + "\n\n" + rest
+    assert row["expansion_words"] == len(row["expansion"].split())
+    assert row["growth"] == pytest.approx(row["expansion_words"] / row["response_words"])
+
+
+def test_each_round_starts_from_the_longest_text_so_far() -> None:
+    engine = Scripted(paragraphs(3, "a"), paragraphs(6, "b"), paragraphs(2, "c"), paragraphs(1, "d"))
+    row = expand_one(engine, rounds=2, attempts=1)
+    assert "In b5" in engine.asked[3][0].user  # the second round's draft is the first round's text
+    assert isinstance(row, dict) and "b5w1" in row["expansion"] and "d0w1" not in row["expansion"]
+    assert row["rounds"] == 2
+
+
+def test_an_attempt_counts_only_above_the_growth_and_costs_are_summed_over_attempts() -> None:
+    short = Scripted(*["One new line of it.", "Another new line of it."] * 4)
+    outcome = expand_one(short, rounds=2, attempts=2)
+    assert isinstance(outcome, Rejection)
+    assert (outcome.reason, outcome.attempts, outcome.tokens) == ("growth", 2, 40)
+    engine = Scripted("One line of text.", "Two lines of text.", paragraphs(6, "a"), paragraphs(6, "b"))
+    row = expand_one(engine, rounds=1, attempts=2)
+    assert isinstance(row, dict)
+    assert row["attempts"] == 2
+    assert row["tokens"] == sum(
+        len(text.split()) for text in ("One line of text.", "Two lines of text.", paragraphs(6, "a"), paragraphs(6, "b"))
+    )
+
+
+def test_attempts_and_phases_draw_different_seeds() -> None:
+    engine = Scripted(*["One line of text."] * 12)
+    expand_one(engine, rounds=2, attempts=3)
+    seeds = [sampling.seed for _, sampling in engine.asked]
+    assert len(set(seeds)) == 12
+
+
+def test_a_result_that_fails_the_check_is_not_the_next_draft() -> None:
+    engine = Scripted(paragraphs(3, "a"), paragraphs(6, "b") + " and then it breaks", paragraphs(3, "c"), paragraphs(6, "d"))
+    row = expand_one(engine, rounds=2, attempts=1)
+    assert "In b5" not in engine.asked[3][0].user
+    assert isinstance(row, dict) and "d5w1" in row["expansion"]
+
+
+def test_an_opening_that_hit_the_limit_is_used_and_one_that_looped_is_not() -> None:
+    cut = Completion(paragraphs(6, "a") + "\n\nA last one that", 90, "length")
+    assert isinstance(expand_one(Scripted(cut, paragraphs(5, "b")), rounds=1, attempts=1), dict)
+    outcome = expand_one(Scripted(Completion(paragraphs(6, "a"), 90, "loop")), rounds=1, attempts=1)
+    assert isinstance(outcome, Rejection) and outcome.reason == "loop"
+
+
+def test_the_target_growth_ends_the_rounds() -> None:
+    engine = Scripted(paragraphs(6, "a"), paragraphs(6, "b"))
+    row = expand_one(engine, rounds=3, attempts=1, target_growth=2.0)
+    assert isinstance(row, dict) and row["rounds"] == 1
+
+
+def test_a_row_with_a_control_token_is_rejected_before_the_engine_sees_it() -> None:
+    engine = Scripted()
+    outcome = expand_one(engine, draft="A draft with <|im_end|> in it.")
+    assert isinstance(outcome, Rejection) and outcome.reason == "control_tokens" and not engine.asked
+
+
+def test_selection_keeps_three_fifths_never_the_shortest_fifth_in_any_order() -> None:
+    rows = [(f"{n:032x}", "en", n) for n in range(10_000)]
+    kept = selected(rows, seed=3)
+    assert kept == selected(list(reversed(rows)), seed=3)
+    assert len(kept) / len(rows) == pytest.approx(0.595, abs=0.02)
+    assert min(int(row, 16) for row in kept) >= 2_060
+    assert keep_probability(10, 10) == 0.0
+    assert keep_probability(5, 10) == pytest.approx(0.75)
+
+
+def test_thinning_drops_lines_with_the_rows_own_seed_and_never_all() -> None:
+    text = "\n\n".join(f"line {n}" for n in range(1000))
+    thin = thinned(text, 0.2, 1, "row")
+    lines = [line for line in thin.split("\n") if line]
+    assert thin == thinned(text, 0.2, 1, "row") != thinned(text, 0.2, 1, "other row")
+    assert 0.75 < len(lines) / 1000 < 0.85
+    assert lines == sorted(lines, key=lambda line: int(line.split()[1]))
+    assert "\n\n\n" not in thin
+    assert thinned("only one", 1.0, 1, "row") == "only one"
+    assert thinned(text, 0.0, 1, "row") == text
+
+
+def test_ids_and_seeds_are_functions_of_the_row_alone() -> None:
+    assert row_id("generate", 1, "a", 0) == row_id("generate", 1, "a", 0)
+    assert len({row_id("generate", i, p, s) for i in (1, 2) for p in ("a", "b") for s in (0, 1)}) == 8
+    assert attempt_seed(1, "row", 0) != attempt_seed(1, "row", 1) != attempt_seed(2, "row", 1)
+    assert all(0 <= attempt_seed(n, "row", n) < 2**31 for n in range(100))
+
+
+@pytest.mark.parametrize(
+    ("text", "item"),
+    [
+        (" Write an essay.\nInstruction 4: Write a story.", "Write an essay."),
+        ("\n Write an essay\nabout ships.\n\nMore.", "Write an essay about ships."),
+        ('"Write an essay."', "Write an essay."),
+        ("Write an essay.\n4. Write", "Write an essay."),
+    ],
+)
+def test_only_the_first_item_of_the_continued_list_is_taken(text: str, item: str) -> None:
+    assert first_item(text) == item
+
+
+def test_the_proposal_is_stopped_at_the_next_item() -> None:
+    ending = Ending()
+    assert [ending(piece) for piece in ("\n\nWrite it", " in 4. parts", "\n", "\n")][-1] == "next_item"
+    assert ending.text.startswith("\n\nWrite")
+
+
+def test_the_pool_refuses_exact_and_near_duplicates() -> None:
+    pool = Pool(0.7)
+    long = "Write a detailed guide for people who want to grow vegetables on a small balcony in a large city all year round"
+    pool.remember(Example("one", "en", long))
+    assert pool.duplicate(long.upper()) == "one"
+    assert pool.duplicate(long.replace("all year round", "all the year round")) == "one"
+    assert pool.duplicate("Write a speech for the opening of a bridge over the river in spring") is None
+
+
+def test_there_are_forty_seeds_of_many_genres() -> None:
+    seeds = load_seeds(["en"], None)
+    assert len(seeds) >= 40
+    assert len({seed.id.removeprefix("seed-en-").rsplit("-", 1)[0] for seed in seeds}) >= 7
+
+
+def test_slots_are_dealt_evenly_to_languages() -> None:
+    job = Job("augment", Config(model=Model(path=Path("none"))), Path("out"), 2, "echo")
+    assert len({slot.work.id for slot in slots(job, 10)}) == 10

@@ -1,0 +1,154 @@
+"""All five stages through their command lines: on echo, and on the real vLLM and DeepSpeed with a tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+from conftest import ROOT, rows, snapshot, succeed
+from lengthen.common.engine.protocol import Adapter
+from lengthen.common.model import open_adapter, open_model
+from lengthen.common.store.manifest import read_manifest
+
+STAGES = ("instructions", "responses", "expansions", "generator", "extender", "scores")
+
+
+def run_iteration(config: Path, run: Path, engine: str, iteration: int = 1) -> None:
+    """What the Makefile does for an iteration."""
+    here, before = run / f"iter-{iteration:02d}", run / f"iter-{iteration - 1:02d}"
+    common = ("--config", config, "--iteration", iteration)
+
+    def adapter(role: str) -> tuple[object, ...]:
+        return ("--adapter", before / role) if iteration > 1 else ()
+
+    earlier = ("--input", before / "instructions") if iteration > 1 else ()
+    succeed("augment", *common, "--engine", engine, "--output", here / "instructions", *earlier)
+    succeed(
+        "generate", *common, "--engine", engine, "--input", here / "instructions", "--output", here / "responses", *adapter("generator")
+    )
+    succeed("expand", *common, "--engine", engine, "--input", here / "responses", "--output", here / "expansions", *adapter("extender"))
+    for role in ("generator", "extender"):
+        succeed("finetune", *common, "--role", role, "--input", here / "expansions", "--output", here / role, *adapter(role))
+    succeed("evaluate", *common, "--engine", engine, "--adapter", here / "generator", "--output", here / "scores")
+
+
+@pytest.fixture(scope="module")
+def echo_run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("echo")
+    config = tiny.write_config(folder / "config.yaml", model, echo={"words": 40, "loop_share": 0.2, "cut_share": 0.1})
+    run_iteration(config, folder / "run", "echo")
+    run_iteration(config, folder / "run", "echo", iteration=2)
+    return config, folder / "run"
+
+
+def test_echo_makes_two_iterations_and_every_row_is_accounted_for(echo_run: tuple[Path, Path]) -> None:
+    _, run = echo_run
+    for iteration in ("iter-01", "iter-02"):
+        for stage in STAGES:
+            manifest = read_manifest(run / iteration / stage)
+            assert manifest is not None, stage
+            assert manifest.rows_in == manifest.rows_out + sum(manifest.rejected.values())
+            assert manifest.rows_out > 0
+    assert any(read_manifest(run / "iter-01" / stage).rejected for stage in STAGES)  # type: ignore[union-attr]
+
+
+def test_rows_point_to_the_rows_they_were_made_from(echo_run: tuple[Path, Path]) -> None:
+    here = echo_run[1] / "iter-01"
+    instructions = {row["id"]: row for row in rows(here / "instructions", "instructions")}
+    responses = {row["id"]: row for row in rows(here / "responses", "responses")}
+    for row in responses.values():
+        assert row["instruction"] == instructions[row["instruction_id"]]["instruction"]
+    for row in rows(here / "expansions", "expansions"):
+        assert row["response"] == responses[row["response_id"]]["response"]
+        assert row["growth"] > 1.2
+    parents = {parent for row in instructions.values() for parent in row["parents"]}
+    assert any(parent.startswith("seed-en-") for parent in parents)
+
+
+def test_the_second_iteration_goes_on_from_the_first_ones_adapters(echo_run: tuple[Path, Path]) -> None:
+    _, run = echo_run
+    first = {role: rows(run / "iter-01" / role, "adapters")[0] for role in ("generator", "extender")}
+    for stage, role in (("responses", "generator"), ("expansions", "extender")):
+        manifest = read_manifest(run / "iter-02" / stage)
+        assert manifest is not None and manifest.fingerprint["adapter"] == first[role]["sha256"]
+        assert {row["adapter"] for row in rows(run / "iter-02" / stage, stage)} == {first[role]["sha256"]}
+    for role, before in first.items():
+        after = rows(run / "iter-02" / role, "adapters")[0]
+        assert after["adapter_sha256_before"] == before["sha256"] != after["sha256"]
+    again = {row["instruction"] for row in rows(run / "iter-02" / "instructions", "instructions")}
+    assert not again & {row["instruction"] for row in rows(run / "iter-01" / "instructions", "instructions")}
+
+
+def test_a_second_run_changes_no_file(echo_run: tuple[Path, Path]) -> None:
+    config, run = echo_run
+    before = snapshot(run)
+    run_iteration(config, run, "echo")
+    run_iteration(config, run, "echo", iteration=2)
+    assert snapshot(run) == before
+
+
+def test_the_same_seed_gives_the_same_bytes(echo_run: tuple[Path, Path], tmp_path: Path) -> None:
+    config, run = echo_run
+    common = ("--config", config, "--engine", "echo", "--set", "engine.rows_in_flight=3")
+    succeed("augment", *common, "--output", tmp_path / "instructions")
+    succeed("generate", *common, "--input", tmp_path / "instructions", "--output", tmp_path / "responses")
+    for stage in ("instructions", "responses"):
+        ours, theirs = (sorted((folder / stage).glob("*.parquet")) for folder in (tmp_path, run / "iter-01"))
+        assert [path.name for path in ours] == [path.name for path in theirs]
+        assert [path.read_bytes() for path in ours] == [path.read_bytes() for path in theirs]
+
+
+def test_the_training_output_holds_no_pickle(echo_run: tuple[Path, Path]) -> None:
+    files = {path.name for path in (echo_run[1] / "iter-01" / "generator").rglob("*") if path.is_file()}
+    assert {"adapter_model.safetensors", "adapter_config.json", ".manifest.json"} <= files
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
+
+
+def test_a_stage_stopped_by_sigterm_saves_what_is_finished_and_goes_on_from_there(tmp_path: Path, model: Path) -> None:
+    config = tiny.write_config(tmp_path / "c.yaml", model, augment={"instructions": 40}, engine={"rows_in_flight": 2})
+    succeed("augment", "--config", config, "--engine", "echo", "--output", tmp_path / "i")
+    arguments = ["--config", str(config), "--engine", "echo", "--input", str(tmp_path / "i"), "--output", str(tmp_path / "r")]
+    slow = [sys.executable, "-m", "lengthen.generate", *arguments, "--set", "echo.latency_seconds=0.1"]
+    stage = subprocess.Popen(slow, stderr=subprocess.PIPE, text=True)
+    time.sleep(2.5)
+    stage.send_signal(signal.SIGTERM)
+    _, errors = stage.communicate(timeout=30)
+    assert stage.returncode == 143, errors
+    assert not (tmp_path / "r" / ".manifest.json").exists()
+    saved = len(list((tmp_path / "r" / ".work").glob("responses-*.parquet")))
+    assert saved > 0
+    finished = subprocess.run(slow, capture_output=True, text=True, timeout=60, check=False)
+    assert finished.returncode == 0, finished.stderr
+    manifest = read_manifest(tmp_path / "r")
+    assert manifest is not None and manifest.rows_in == 80
+
+
+@pytest.mark.engine
+def test_the_real_engines_make_an_iteration_with_a_tiny_model(tmp_path: Path, model: Path) -> None:
+    """vLLM and DeepSpeed in processes of their own, as the Makefile starts them; the whole iteration and its table."""
+    config = tiny.write_config(tmp_path / "config.yaml", model)
+    command = ["make", "iteration", f"CONFIG={config}", f"RUN={tmp_path / 'run'}"]
+    environment = {**os.environ, "MAKEFLAGS": "", "COLUMNS": "140"}
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-6000:]
+    assert "the generator writes" in made.stdout
+    here = tmp_path / "run" / "iter-01"
+    for row in rows(here / "expansions", "expansions"):
+        assert row["expansion_words"] > 1.2 * row["response_words"]
+        assert set(row["expansion"].lower().replace(".", "").split()) <= {word.lower() for word in tiny.WORDS + tiny.STARTS}
+    base = open_model(model)
+    adapters = {role: open_adapter(here / role, base) for role in ("generator", "extender")}
+    assert all(isinstance(adapter, Adapter) for adapter in adapters.values())
+    assert {row["adapter"] for row in rows(here / "scores", "scores")} == {adapters["generator"].sha256}
+    assert {row["adapter"] for row in rows(tmp_path / "run" / "iter-00" / "scores", "scores")} == {None}
+    trained = rows(here / "extender", "adapters")[0]
+    assert trained["steps"] > 0 and trained["train_loss"] > 0
+    settings = json.loads((adapters["extender"].path / "adapter_config.json").read_text())
+    assert settings["r"] == 8
