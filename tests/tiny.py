@@ -75,7 +75,7 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 HIDDEN = 256
 
 
-def build(folder: Path, seed: int = 0, *, context: int = 1024) -> Path:
+def build(folder: Path, seed: int = 0, *, context: int = 4096) -> Path:
     """Write the model to `folder`; another seed is another model."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -154,14 +154,14 @@ def _save_model(folder: Path, vocabulary: dict[str, int], seed: int, context: in
 def write_config(path: Path, model: Path, **sections: object) -> Path:
     """A config file for tests: JSON is YAML."""
     settings: dict[str, object] = {
-        "model": {"path": str(model), "context_tokens": 1024},
+        "model": {"path": str(model), "context_tokens": 4096},
         "engine": {"rows_in_flight": 16, "sequences": 16, "cpu_cache_gib": 1},
         "check": {"min_words": 10},
         "augment": {"instructions": 6, "attempts": 4, "min_suitability": 0.0, "sampling": {"max_tokens": 60}},
         "generate": {"responses": 2, "attempts": 4, "sampling": {"max_tokens": 250, "repetition_penalty": 1.0}},
         "expand": {"extensions": 1, "attempts": 6, "rounds": 2, "sampling": {"max_tokens": 250, "repetition_penalty": 1.0}},
         "finetune": {
-            "max_tokens_generator": 1024, "max_tokens_extender": 1024, "epochs": 1, "rows_per_step": 2, "deepspeed": "zero2",
+            "max_tokens_generator": 4096, "max_tokens_extender": 4096, "epochs": 3, "rows_per_step": 2, "deepspeed": "zero2",
             "gradient_checkpointing": False, "validation_share": 0.2, "max_over_long_share": 0.2,
         },
         "evaluate": {"sampling": {"max_tokens": 200, "repetition_penalty": 1.0}},

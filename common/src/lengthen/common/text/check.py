@@ -25,7 +25,7 @@ _META_TALK = re.compile(
     re.IGNORECASE,
 )
 _GARBLED = re.compile("\ufffd|\x00|[\ud800-\udfff]|Ã[\x80-\xbf]|â€")
-_EDGE = 300  # characters at each end in which meta talk is looked for; inside a text the phrases can be its subject
+EDGE = 300  # characters at each end in which meta talk is looked for; inside a text the phrases can be its subject
 
 
 class Limits(Protocol):
@@ -75,7 +75,7 @@ def refusal(text: str, finish_reason: str, limits: Limits, control_tokens: froze
         return Refusal("empty", "0 words")
     if (words := count_words(text)) < limits.min_words:
         return Refusal("too_short", f"{words} words < {limits.min_words}")
-    return unfit(text, control_tokens) or _repeats(text, limits) or _talks_about_itself(text) or _breaks_off(text)
+    return unfit(text, control_tokens) or _repeats(text, limits) or meta_talk(text) or _breaks_off(text)
 
 
 def unfit(text: str, control_tokens: frozenset[str]) -> Refusal | None:
@@ -98,8 +98,9 @@ def _repeats(text: str, limits: Limits) -> Refusal | None:
     return None
 
 
-def _talks_about_itself(text: str) -> Refusal | None:
-    for edge in (text[:_EDGE], text[-_EDGE:]):
+def meta_talk(text: str) -> Refusal | None:
+    """Talk about the text instead of the text, at its beginning or end."""
+    for edge in (text[:EDGE], text[-EDGE:]):
         if match := _META_TALK.search(edge):
             return Refusal("meta_talk", match.group())
     return None

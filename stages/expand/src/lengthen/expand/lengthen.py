@@ -16,7 +16,7 @@ from lengthen.common.ids import attempt_seed, text_digest
 from lengthen.common.job import Job
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.rows import Rejection, Work
-from lengthen.common.text.check import Refusal, Watch, refusal, unfit
+from lengthen.common.text.check import EDGE, Refusal, Watch, meta_talk, refusal, unfit
 from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
 from lengthen.common.text.words import count_words
 
@@ -56,6 +56,9 @@ class Lengthening:
             self.refused = Refusal(opening.finish_reason if opening.text.strip() else "empty", "in phase 1")
             return None
         kept = first_two_thirds(opening.text)
+        if begins_badly := meta_talk(kept[:EDGE]):  # the whole text would begin so, and be refused: save phase 2
+            self.refused = begins_badly
+            return None
         rest = await self._write(draft, kept + BREAK, name + ".2")
         text = kept + BREAK + rest.text.strip()
         refused = refusal(text, rest.finish_reason, self.job.config.check, self.engine.control_tokens)
