@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from conftest import ROOT
 from lengthen.common.chat import Chat
 from lengthen.common.engine.protocol import Prompt
 from lengthen.common.errors import UserError
@@ -16,10 +17,15 @@ ANSWER = "The river keeps bread.\n\nEvery stone was light.\n\nOur ocean turns."
 TRIMMING = tiny.TEMPLATE.replace("message['content']", "message['content'] | trim")
 
 
-@pytest.fixture(params=[tiny.TEMPLATE, TRIMMING], ids=["plain", "trimming"])
+EMBEDDED = ROOT / "models" / "smollm2-135m-instruct"  # `make test` makes it
+
+
+@pytest.fixture(params=["plain", "trimming", "SmolLM2"])
 def chat(request: pytest.FixtureRequest, model: Path) -> Chat:
+    if request.param == "SmolLM2":
+        return Chat(EMBEDDED)
     found = Chat(model)
-    found.tokenizer.chat_template = request.param
+    found.tokenizer.chat_template = {"plain": tiny.TEMPLATE, "trimming": TRIMMING}[request.param]
     return found
 
 

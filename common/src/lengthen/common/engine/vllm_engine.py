@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import queue
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +25,9 @@ from lengthen.common.errors import TransientError, UserError
 # In this process: nothing is left behind when the stage is killed. All cores compute: no front end needs one of its own.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+# Its warnings are about choices that are made here on purpose; set the variable to see them.
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 
@@ -42,8 +46,11 @@ class VllmEngine:
 
     def __init__(self, config: Config, adapters: list[Adapter]) -> None:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_cache_gib))
-        from vllm import EngineArgs
-        from vllm.v1.engine.llm_engine import LLMEngine
+        logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # vLLM's own use of torch
+            from vllm import EngineArgs
+            from vllm.v1.engine.llm_engine import LLMEngine
 
         self.chat = Chat(config.model.path)
         self.control_tokens = self.chat.control_tokens
@@ -55,6 +62,7 @@ class VllmEngine:
             model=str(config.model.path),
             trust_remote_code=False,
             load_format="safetensors",
+            use_tqdm_on_load=False,
             dtype=config.model.dtype,
             max_model_len=config.model.context_tokens,
             max_num_seqs=config.engine.sequences,

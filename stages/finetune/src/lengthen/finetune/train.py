@@ -18,7 +18,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed's own guess takes time and prints a warning
 
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from lengthen.common.store.files import write_bytes
 from lengthen.finetune.launch import OUTCOME
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -26,16 +26,20 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
+    PrinterCallback,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 
 def main(plan_file: Path) -> None:
     """Train as the plan says; rank 0 leaves the adapter in `.work/adapter` and the outcome beside it."""
+    logging.disable_progress_bar()
+    disable_progress_bars()
     plan = json.loads(plan_file.read_text())
     work = plan_file.parent
     # The arguments come first: with ZeRO-3 they make from_pretrained load each weight in pieces.
@@ -49,6 +53,7 @@ def main(plan_file: Path) -> None:
         processing_class=AutoTokenizer.from_pretrained(plan["model"], trust_remote_code=False, local_files_only=True),
         callbacks=[log],
     )
+    trainer.remove_callback(PrinterCallback)  # our own line a step is enough
     result = trainer.train()
     trainer.save_model(str(work / "saved"))
     if trainer.is_world_process_zero():
