@@ -63,10 +63,10 @@ def rows(folder: Path, table: str) -> list[dict[str, Any]]:
 
 def write(folder: Path, table: Table, content: list[dict[str, Any]]) -> Path:
     """A complete dataset of these rows."""
-    writer = DatasetWriter(folder, table, Origin({"test": True}), Store())
-    for row in content:
-        writer.add(row)
-    writer.commit(len(content), {})
+    with DatasetWriter(folder, table, Origin({"test": True}), Store()) as writer:
+        for row in content:
+            writer.add(row)
+        writer.commit(len(content), {})
     return folder
 
 

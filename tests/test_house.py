@@ -75,11 +75,11 @@ def test_every_package_ships_its_data_files(stage: str) -> None:
 
 def test_strangers_read_only_the_rows(tmp_path: Path) -> None:
     rows = [expansion_row(n, "A short text.", "A text that is longer than the short one.") for n in range(5)]
-    writer = DatasetWriter(tmp_path / "expansions", EXPANSIONS, Origin({}), Store())
-    for row in rows:
-        writer.add(row)
-    writer.reject("f" * 32, "e" * 32, "loop", "detail")
-    writer.commit(6, {})
+    with DatasetWriter(tmp_path / "expansions", EXPANSIONS, Origin({}), Store()) as writer:
+        for row in rows:
+            writer.add(row)
+        writer.reject("f" * 32, "e" * 32, "loop", "detail")
+        writer.commit(6, {})
     (tmp_path / "expansions" / ".train_log").mkdir()
     (tmp_path / "expansions" / ".train_log" / "part-0.parquet").write_bytes(b"not even Parquet")
     loaded = datasets.load_dataset("parquet", data_dir=str(tmp_path / "expansions"), cache_dir=str(tmp_path / "cache"))["train"]

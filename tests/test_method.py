@@ -19,6 +19,8 @@ from lengthen.common.ids import attempt_seed, row_id
 from lengthen.common.job import Job
 from lengthen.common.rows import Rejection, Work
 from lengthen.common.selection import keep_probability, selected
+from lengthen.common.store.calls import CALLS, Calls
+from lengthen.common.store.journal import Journal
 from lengthen.expand.lengthen import lengthen
 from lengthen.finetune.examples import thinned
 
@@ -49,7 +51,8 @@ def expand_one(engine: Scripted, draft: str = DRAFT, **settings: Any) -> dict[st
     config = config.model_copy(update={"check": config.check.model_copy(update={"min_words": 3})})
     job = Job("expand", config, Path("out"), 1, "echo")
     row = response_row(1, draft)
-    return asyncio.run(lengthen(Work("f" * 32, row["id"], 0, row), engine, job, load_extend_prompt("en")))  # type: ignore[arg-type]
+    calls = Calls(Journal(Path(), Path(), CALLS, 1000, 1000.0))
+    return asyncio.run(lengthen(Work("f" * 32, row["id"], 0, row), engine, calls, job, load_extend_prompt("en")))  # type: ignore[arg-type]
 
 
 def test_a_round_shows_half_the_draft_keeps_two_thirds_and_goes_on_with_the_whole_draft() -> None:

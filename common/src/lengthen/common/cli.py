@@ -33,7 +33,10 @@ _ENGINE = click.option(
 )
 
 
-def stage_command(stage: str, *, engine: bool = True) -> Callable[[Callable[..., None]], click.Command]:
+_SHARD = click.option("--shard", metavar="I/N", help="Make only shard I (from 0) of N; then: python -m lengthen.common.dataset seal.")
+
+
+def stage_command(stage: str, *, engine: bool = True, shards: bool = False) -> Callable[[Callable[..., None]], click.Command]:
     """Turn `run(job, **own options)` into a stage's command with the common options."""
 
     def decorate(run: Callable[..., None]) -> click.Command:
@@ -43,7 +46,7 @@ def stage_command(stage: str, *, engine: bool = True) -> Callable[[Callable[...,
         command.__doc__ = run.__doc__
         function: Callable[..., None] = command
         function.__click_params__ = list(getattr(run, "__click_params__", []))  # type: ignore[attr-defined]
-        for option in reversed((*_COMMON, _ENGINE) if engine else _COMMON):
+        for option in reversed((*_COMMON, *([_ENGINE] if engine else []), *([_SHARD] if shards else []))):
             function = option(function)
         return click.command(name=f"python -m lengthen.{stage}", context_settings={"max_content_width": 110})(function)
 
@@ -64,7 +67,9 @@ def _job(stage: str, options: dict[str, Any]) -> Job:
     """Take the common options out of `options`; what is left belongs to the stage."""
     from lengthen.common.config import load_config
     from lengthen.common.job import Job
+    from lengthen.common.store.shard import Shard
 
+    shard = options.pop("shard", None)
     common = {name: options.pop(name) for name in ("output", "iteration", "limit", "overwrite", "dry_run")}
     config = load_config(options.pop("config"), list(options.pop("settings")), options.pop("seed"))
-    return Job(stage=stage, config=config, engine=options.pop("engine", ""), **common)
+    return Job(stage=stage, config=config, engine=options.pop("engine", ""), shard=Shard.parse(shard) if shard else None, **common)

@@ -55,6 +55,7 @@ class Echo(Section):
 class Store(Section):
     flush_seconds: Annotated[float, Field(gt=0)] = 10.0  # the most finished work that a kill can cost
     flush_rows: Count = 1000
+    lease_seconds: Annotated[float, Field(gt=0)] = 60.0  # a writer that is silent for longer may be replaced
 
 
 class Sampling(Section):

@@ -20,8 +20,9 @@ from lengthen.common.model import ModelFolder, context_limit, open_adapter, open
 from lengthen.common.progress import say
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.report import describe
-from lengthen.common.store.manifest import Manifest
+from lengthen.common.store.manifest import Manifest, read_manifest
 from lengthen.common.store.reader import Dataset
+from lengthen.common.store.shard import Shard
 from lengthen.common.store.writer import DatasetWriter, Origin, completed
 from lengthen.common.tables import Table
 
@@ -39,6 +40,7 @@ class Job:
     iteration: int
     engine: str
     limit: int | None = None
+    shard: Shard | None = None
     overwrite: bool = False
     dry_run: bool = False
     lineage: dict[str, Any] = field(default_factory=dict)
@@ -72,17 +74,28 @@ class Job:
         fingerprint |= {"engine": self.engine, "model": model.sha256, "adapter": self.adapter.sha256 if self.adapter else None}
         fingerprint |= {f"input.{name}": digest for name, digest in inputs.items()}
         fingerprint |= {f"prompt.{name}": prompt.digest for name, prompt in prompts.items()}
+        fingerprint |= {"shard": str(self.shard)} if self.shard else {}
         return Origin(fingerprint, self.lineage)
+
+    @property
+    def folder(self) -> Path:
+        """Where this process writes: the output, or its shard of it."""
+        return self.shard.folder(self.output) if self.shard else self.output
 
     def is_complete(self, origin: Origin) -> bool:
         """Whether there is nothing to do; says so. Refuses a folder that holds something else."""
-        manifest = completed(self.output, origin, self.overwrite)
+        manifest = completed(self.folder, origin, self.overwrite)
+        if self.shard and read_manifest(self.output) and manifest is None:
+            raise UserError(f"{self.output} is complete already, and not of these shards; give another --output")
+        if not self.shard and manifest is None and any(self.output.glob("shard-*")):
+            raise UserError(f"{self.output} holds shards: seal it, or give another --output")
         if manifest:
-            say(f"{self.stage}: {self.output} is already complete ({manifest.rows_out} rows)")
+            say(f"{self.stage}: {self.folder} is already complete ({manifest.rows_out} rows)")
         return manifest is not None
 
-    def writer(self, table: Table, origin: Origin) -> DatasetWriter:
-        return DatasetWriter(self.output, table, origin, self.config.store, self.overwrite)
+    def writer(self, table: Table, origin: Origin, *, overwrite: bool = False, replays: bool = False) -> DatasetWriter:
+        """The writer of the output, to be entered with `with`."""
+        return DatasetWriter(self.folder, table, origin, self.config.store, self.overwrite or overwrite, replays=replays)
 
     def with_engine(self, work: Callable[[Engine], None], prompts: Sequence[Prompt]) -> None:
         """Start the engine, check that `prompts` (with empty places) leave room for an answer, work, close."""
@@ -100,7 +113,11 @@ class Job:
         say(f"{self.stage} would write {self.output}: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()))
 
     def say_result(self, manifest: Manifest) -> None:
-        say(f"{self.stage}: {self.output} complete: {describe(manifest)}")
+        say(f"{self.stage}: {self.folder} complete: {describe(manifest)}")
+
+    def takes(self, row: str) -> bool:
+        """Whether a row is this process's to make."""
+        return self.shard is None or self.shard.holds(row)
 
     def limited(self, rows: list[Row]) -> list[Row]:
         return rows[: self.limit] if self.limit else rows

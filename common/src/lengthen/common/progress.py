@@ -22,7 +22,7 @@ def say(message: str) -> None:
 
 
 class StageProgress:
-    """Counts finished rows of a stage. `note` is a short figure that is shown beside the count."""
+    """Counts finished rows of a stage."""
 
     def __init__(self, stage: str, total: int, done: int = 0) -> None:
         self.stage, self.total, self.done = stage, total, done
@@ -43,14 +43,18 @@ class StageProgress:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, rows: int = 1, note: str = "") -> None:
-        self.done += rows
+    def tick(self, note: str = "") -> None:
+        """Show that the stage is alive; to be called about once a second. `note` is a figure beside the count."""
         self.note = note or self.note
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self.done, note=self.note)
         elif time.monotonic() - self.last_line >= _LINE_SECONDS:
             self.last_line = time.monotonic()
             say(self._line())
+
+    def advance(self, rows: int = 1) -> None:
+        self.done += rows
+        self.tick()
         if file := os.environ.get("ARGO_PROGRESS_FILE"):
             Path(file).write_text(f"{self.done}/{self.total}\n")
 

@@ -6,11 +6,15 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from lengthen.common.engine.protocol import PromptTooLong
 from lengthen.common.errors import EXIT_SIGINT, EXIT_SIGTERM, Stopped
+from lengthen.common.ids import row_id
+from lengthen.common.job import Job
 from lengthen.common.progress import StageProgress
+from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
 
 Source = TypeVar("Source")
@@ -24,6 +28,23 @@ class Work(Generic[Source]):
     parent_id: str
     sample: int
     source: Source  # what it is made from
+
+
+def works_of(job: Job, dataset: Dataset, samples: int) -> Iterator[Work[dict[str, Any]]]:
+    """The rows that this process has to make: `samples` from each row of a dataset, in order of the source rows' ids."""
+    for number, row in enumerate(dataset.rows()):
+        if job.limit and number >= job.limit:
+            return
+        for sample in range(samples):
+            name = row_id(job.stage, job.iteration, row["id"], sample)
+            if job.takes(name):
+                yield Work(name, row["id"], sample, row)
+
+
+def count_works(job: Job, dataset: Dataset, samples: int) -> int:
+    """How many `works_of` will yield, from the ids alone."""
+    ids = islice((row["id"] for row in dataset.rows(["id"])), job.limit)
+    return sum(job.takes(row_id(job.stage, job.iteration, row, sample)) for row in ids for sample in range(samples))
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,7 @@ async def _run(stage: str, works: Iterable[Work[Source]], total: int, make: Make
     stop = StopOnSignal()
     with StageProgress(stage, total, before) as progress:
         workers = [asyncio.create_task(_worker(todo, make, writer, progress)) for _ in range(at_once)]
-        flusher = asyncio.create_task(_flush_when_due(writer))
+        flusher = asyncio.create_task(flush_when_due(writer, progress))
         stop.cancels(workers)
         try:
             await finish_together(workers)
@@ -83,10 +104,12 @@ def record(writer: DatasetWriter, work: Work[Source], outcome: dict[str, Any] | 
         writer.add({"id": work.id, "sample": work.sample, **outcome})
 
 
-async def _flush_when_due(writer: DatasetWriter) -> None:
+async def flush_when_due(writer: DatasetWriter, progress: StageProgress) -> None:
+    """Once a second: save what is due, show that the stage is alive."""
     while True:
         await asyncio.sleep(1.0)
         writer.flush_if_due()
+        progress.tick(f"{writer.calls.tokens:,} tokens")
 
 
 async def finish_together(tasks: list[asyncio.Task[None]]) -> None:

@@ -47,10 +47,9 @@ class VllmEngine:
     def __init__(self, config: Config, adapters: list[Adapter]) -> None:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_cache_gib))
         logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # vLLM's own use of torch
-            from vllm import EngineArgs
-            from vllm.v1.engine.llm_engine import LLMEngine
+        warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")  # its own use of torch
+        from vllm import EngineArgs
+        from vllm.v1.engine.llm_engine import LLMEngine
 
         self.chat = Chat(config.model.path)
         self.control_tokens = self.chat.control_tokens

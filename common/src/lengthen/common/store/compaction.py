@@ -1,24 +1,25 @@
 """From the journal to the final parts: sorted by id, in bounded memory, the same bytes whatever the journal's files.
 
 Rows are dealt into buckets by the beginning of their id (a hash, so buckets are even), and each bucket is sorted in
-memory and becomes one part.
+memory and becomes one part. Parts are written in the writer's staging folder and moved.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from lengthen.common.store.files import file_digest, replacing
+from lengthen.common.store.files import disk_errors, file_digest, replacing, sync_folder
 from lengthen.common.store.journal import Journal
 from lengthen.common.store.manifest import Part
 
-BUCKET_BYTES = 64 * 2**20
+BUCKET_BYTES = 32 * 2**20  # of text; sorting and encoding take a few times that
 _ROW_GROUP = 1024
 
 
@@ -33,27 +34,40 @@ def compact(journal: Journal, root: Path, folder: str = ".") -> tuple[list[Part]
     (root / folder).mkdir(parents=True, exist_ok=True)
     for stale in (root / folder).glob("*part-*.parquet"):
         stale.unlink()
-    digest = hashlib.sha256()
+    digest = RowDigest()
     parts = []
     for number, table in enumerate(_sorted_buckets(journal, buckets)):
         for batch in table.to_batches(_ROW_GROUP):
             for row in batch.to_pylist():
-                digest.update(json.dumps(row, ensure_ascii=True, sort_keys=True).encode() + b"\n")
+                digest.add(row)
         if table.num_rows:
-            parts.append(_write_part(table, root, folder, number))
+            parts.append(_write_part(table, root, folder, number, journal.staging))
     return parts, digest.hexdigest()
+
+
+class RowDigest:
+    """A digest over rows in order of their ids, whatever the parts and shards they lie in."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._digest.update(json.dumps(row, ensure_ascii=True, sort_keys=True).encode() + b"\n")
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
 
 
 def _sorted_buckets(journal: Journal, buckets: int) -> Iterator[pa.Table]:
     schema = journal.table.schema
     if buckets == 1:
-        yield pa.Table.from_batches(journal.batches(), schema).sort_by("id").combine_chunks()
+        yield _sorted(pa.Table.from_batches(journal.batches(), schema))
         return
-    scratch = journal.folder / "buckets"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = journal.staging / "buckets"
     scratch.mkdir()
     paths = [scratch / f"{number:04d}.arrow" for number in range(buckets)]
     writers = [pa.ipc.new_file(path, schema) for path in paths]
+    # Writing buckets is writing the whole dataset once more: the disk can be full here too.
     for batch in journal.batches():
         rows_of: dict[int, list[int]] = {}
         for index, row in enumerate(batch.column("id").to_pylist()):
@@ -64,19 +78,33 @@ def _sorted_buckets(journal: Journal, buckets: int) -> Iterator[pa.Table]:
         writer.close()
     for path in paths:
         with pa.ipc.open_file(path) as file:
-            yield file.read_all().sort_by("id").combine_chunks()
+            yield _sorted(file.read_all())
         path.unlink()
+    scratch.rmdir()
 
 
-def _write_part(table: pa.Table, root: Path, folder: str, number: int) -> Part:
+def _sorted(table: pa.Table) -> pa.Table:
+    """By id, each id once: a row can stand in the journal twice when a writer was taken for dead and wasn't."""
+    ordered = table.sort_by("id").combine_chunks()
+    ids = ordered.column("id")
+    repeated = pc.equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1)))
+    if not pc.any(repeated).as_py():
+        return ordered
+    first = pa.concat_arrays([pa.array([True]), *(chunk for chunk in pc.invert(repeated).chunks)])
+    return ordered.filter(first).combine_chunks()
+
+
+def _write_part(table: pa.Table, root: Path, folder: str, number: int, staging: Path) -> Part:
     # The name holds a digest of the content: two writers can't put different rows under one name.
-    staged = root / folder / f".part-{number:05d}.parquet"
+    staged = staging / f"part-{number:05d}.parquet"
     with replacing(staged) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=_ROW_GROUP)
-    sha256 = file_digest(staged)
+    sha256, size = file_digest(staged), staged.stat().st_size
     path = root / folder / f"part-{number:05d}-{sha256[:12]}.parquet"
-    staged.rename(path)
-    return Part(str(path.relative_to(root)), table.num_rows, path.stat().st_size, sha256)
+    with disk_errors(path):
+        staged.rename(path)
+        sync_folder(path.parent)
+    return Part(str(path.relative_to(root)), table.num_rows, size, sha256)
 
 
 def _text_bytes(batch: pa.RecordBatch) -> int:

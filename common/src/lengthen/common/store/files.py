@@ -39,9 +39,14 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what was written there takes its place, whole and synced, when the block ends."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+def replacing(path: Path, staging: Path | None = None) -> Iterator[Path]:
+    """A temporary path; what was written there takes the place of `path`, whole and synced, when the block ends.
+
+    Args:
+        path: where it goes.
+        staging: a folder for the temporary file, on the same file system; None: beside `path`.
+    """
+    temporary = (staging or path.parent) / f".{path.name}.{uuid4().hex[:8]}.tmp"
     with disk_errors(path):
         try:
             yield temporary
@@ -53,15 +58,15 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, staging: Path | None = None) -> None:
     """Write a file, or put one in the place of another, so that no reader sees a part of it."""
-    with replacing(path) as temporary:
+    with replacing(path, staging) as temporary:
         temporary.write_bytes(content)
 
 
-def create_exclusively(path: Path, content: bytes) -> bool:
+def create_exclusively(path: Path, content: bytes, staging: Path | None = None) -> bool:
     """Create a file with all of its content, or leave an existing one alone and return False."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    temporary = (staging or path.parent) / f".{path.name}.{uuid4().hex[:8]}.tmp"
     with disk_errors(path, len(content)):
         try:
             with open(temporary, "xb") as handle:

@@ -19,10 +19,10 @@ from lengthen.common.tables import Table
 
 
 class Journal:
-    """Rows of one table in a folder, in files `NAME-*.parquet`."""
+    """Rows of one table in a folder, in files `NAME-*.parquet`, written in `staging` and moved there."""
 
-    def __init__(self, folder: Path, table: Table, flush_rows: int, flush_seconds: float) -> None:
-        self.folder, self.table = folder, table
+    def __init__(self, folder: Path, staging: Path, table: Table, flush_rows: int, flush_seconds: float) -> None:
+        self.folder, self.staging, self.table = folder, staging, table
         self.flush_rows, self.flush_seconds = flush_rows, flush_seconds
         self._pending: list[dict[str, Any]] = []
         self._since = time.monotonic()
@@ -39,10 +39,16 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
+        """Save what is pending.
+
+        Raises:
+            TransientError: the disk is full or failing; the rows stay pending.
+            FileNotFoundError: the staging folder is gone: another writer took over.
+        """
         if not self._pending:
             return
         path = self.folder / f"{self.table.name}-{self._writer}-{self._flushes:06d}.parquet"
-        with replacing(path) as temporary:
+        with replacing(path, self.staging) as temporary:
             pq.write_table(pa.Table.from_pylist(self._pending, self.table.schema), temporary, compression="zstd")
         self._flushes += 1
         self._pending.clear()

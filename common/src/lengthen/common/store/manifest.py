@@ -35,10 +35,15 @@ class Manifest:
     lineage: dict[str, Any]  # paths of inputs, adapter and model
     tokens: int  # generated, rejected attempts included
     summary: dict[str, Any] = field(default_factory=dict)  # figures of the stage, such as its mean words
-    seconds: float = 0.0  # of this and, after a stop, of the earlier runs
-    finished_at: str = ""
-    environment: dict[str, str] = field(default_factory=dict)  # versions, git revision, host
+    # When and how long: seconds and tokens lost over all runs, should it have been stopped. Like `environment` (versions,
+    # git revision, host) these differ between two runs that make the same rows; nothing else in a manifest does.
+    timings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def seconds(self) -> float:
+        return float(self.timings.get("seconds", 0.0))
 
     def to_json(self) -> bytes:
         return (json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()

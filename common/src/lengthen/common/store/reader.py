@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from lengthen.common.errors import UserError
 from lengthen.common.store.files import file_digest
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest
-from lengthen.common.tables import REJECTED, Table, check_schema
+from lengthen.common.tables import REJECTED, TABLES, Table, check_schema
 
 _BATCH_ROWS = 256
 
@@ -23,11 +24,18 @@ class Dataset:
         self.folder, self.table, self.manifest = folder, table, manifest
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """The rows in order of their ids, read in batches."""
-        return self._read(self.manifest.parts, columns)
+        """The rows in order of their ids, read in batches. `columns` has to include the id."""
+        return self._merged(self.manifest.parts, columns)
 
     def rejected(self) -> Iterator[dict[str, Any]]:
-        return self._read(self.manifest.rejected_parts, None)
+        return self._merged(self.manifest.rejected_parts, None)
+
+    def _merged(self, parts: list[Part], columns: list[str] | None) -> Iterator[dict[str, Any]]:
+        """Parts of a folder follow each other; those of several folders (shards) are merged."""
+        folders: dict[str, list[Part]] = {}
+        for part in parts:
+            folders.setdefault(part.path.rpartition("/")[0], []).append(part)
+        return heapq.merge(*(self._read(members, columns) for members in folders.values()), key=lambda row: row["id"])
 
     def _read(self, parts: list[Part], columns: list[str] | None) -> Iterator[dict[str, Any]]:
         for part in parts:
@@ -43,9 +51,10 @@ class Dataset:
         """
         for part, table in [(p, self.table) for p in self.manifest.parts] + [(p, REJECTED) for p in self.manifest.rejected_parts]:
             self._verify_part(part, table)
-        listed = {part.path for part in self.manifest.parts}
-        if extra := sorted(path.name for path in self.folder.glob("*.parquet") if path.name not in listed):
-            raise UserError(f"{self.folder / extra[0]} is not in the manifest; move it away, or make the dataset again")
+        listed = {self.folder / part.path for part in self.manifest.parts}
+        folders = {self.folder, *(path.parent for path in listed)}
+        if extra := sorted(path for folder in folders for path in folder.glob("*.parquet") if path not in listed):
+            raise UserError(f"{extra[0]} is not in the manifest; move it away, or make the dataset again")
 
     def _verify_part(self, part: Part, table: Table) -> None:
         path = self.folder / part.path
@@ -63,6 +72,14 @@ class Dataset:
             raise UserError(f"{path} is no Parquet file that can be read: {error}; make the dataset again") from error
         if rows != part.rows:
             raise UserError(f"{path} has {rows} rows, the manifest says {part.rows}; make the dataset again")
+
+
+def open_any(folder: Path) -> Dataset:
+    """Open a dataset of whatever table its manifest names. See `open_dataset`."""
+    manifest = read_manifest(folder) if folder.is_dir() else None
+    if manifest and manifest.table not in TABLES:
+        raise UserError(f"{folder / MANIFEST} names a table {manifest.table!r} that this program doesn't know")
+    return open_dataset(folder, TABLES[manifest.table] if manifest else REJECTED)
 
 
 def open_dataset(folder: Path, table: Table) -> Dataset:

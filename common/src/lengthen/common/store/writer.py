@@ -1,4 +1,9 @@
-"""Writing a dataset: rows and rejected rows are journalled as they come, and committed once, at the end."""
+"""Writing a dataset: rows and rejected rows are journalled as they come, and committed once, at the end.
+
+with DatasetWriter(folder, RESPONSES, origin, config.store) as writer:
+    writer.add(row)
+    writer.commit(rows_in, summary)
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from lengthen.common.config import Store
 from lengthen.common.environment import environment
-from lengthen.common.errors import UserError
+from lengthen.common.errors import TransientError, UserError
+from lengthen.common.store.calls import CALLS, Calls
 from lengthen.common.store.compaction import compact
 from lengthen.common.store.files import create_exclusively, write_bytes
 from lengthen.common.store.journal import Journal
-from lengthen.common.store.manifest import MANIFEST, Manifest, differences, read_manifest
+from lengthen.common.store.lock import Lock, lost
+from lengthen.common.store.manifest import MANIFEST, Manifest, Part, differences, read_manifest
 from lengthen.common.tables import REJECTED, Table
 
 WORK = ".work"
@@ -38,53 +48,86 @@ def completed(folder: Path, origin: Origin, overwrite: bool) -> Manifest | None:
         UserError: it is complete, or begun, for another fingerprint: names what differs.
     """
     manifest = read_manifest(folder)
+    if overwrite:
+        return None
     before = manifest.fingerprint if manifest else _begun_fingerprint(folder)
-    if before is None or overwrite:
-        return manifest if manifest and before == origin.fingerprint and not overwrite else None
-    if changed := differences(before, json.loads(json.dumps(origin.fingerprint))):
+    if before is not None and (changed := differences(before, json.loads(json.dumps(origin.fingerprint)))):
         state = "is complete" if manifest else "is begun"
         raise UserError(f"{folder} {state} with other settings ({'; '.join(changed)}); give another --output, or --overwrite")
     return manifest
 
 
 class DatasetWriter:
-    """Collects a dataset's rows. `done` holds the ids that an earlier, stopped run has finished."""
+    """The one writer of a dataset, from `with` to its end. `done` holds the ids that an earlier, stopped run has finished.
 
-    def __init__(self, folder: Path, table: Table, origin: Origin, store: Store, overwrite: bool = False) -> None:
-        self.folder, self.table, self.origin = folder, table, origin
+    Raises:
+        TransientError: on entering: somebody else writes the dataset; later: somebody has taken it over, or the disk is full.
+    """
+
+    def __init__(self, folder: Path, table: Table, origin: Origin, store: Store, overwrite: bool = False, *, replays: bool = False) -> None:
+        self.folder, self.table, self.origin, self.overwrite = folder, table, origin, overwrite
+        self.replays = replays  # a resumed run goes through finished rows' calls again, since later rows depend on them
         self.work = folder / WORK
-        if overwrite:
-            _clear(folder)
-        self.work.mkdir(parents=True, exist_ok=True)
-        write_bytes(self.work / "fingerprint.json", json.dumps(origin.fingerprint).encode())
-        self._rows = Journal(self.work, table, store.flush_rows, store.flush_seconds)
-        self._rejected = Journal(self.work, REJECTED, store.flush_rows, store.flush_seconds)
-        self._started = time.monotonic()
-        self._seconds_before = self._read_seconds()
         self.done: set[str] = set()
+        self._lock = Lock(self.work, store.lease_seconds)
+        staging = self._lock.staging
+        self._rows = Journal(self.work, staging, table, store.flush_rows, store.flush_seconds)
+        self._rejected = Journal(self.work, staging, REJECTED, store.flush_rows, store.flush_seconds)
+        self.calls = Calls(Journal(self.work, staging, CALLS, store.flush_rows, store.flush_seconds))
+
+    def __enter__(self) -> DatasetWriter:
+        self._lock.acquire()
+        try:
+            self._resume()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def _resume(self) -> None:
+        """Find out what earlier runs have left, or clear it away."""
+        if self.overwrite:
+            _clear(self.folder)
+        elif read_manifest(self.folder):
+            raise TransientError(f"{self.folder} was completed by another process just now; run the same command again")
+        self._write("fingerprint.json", self.origin.fingerprint)
+        self._started = time.monotonic()
+        before = _read_json(self.work / "spent.json") or {"seconds": 0.0, "tokens": 0, "runs": 0}
+        self._seconds_before, self._runs = float(before["seconds"]), int(before["runs"]) + 1
         for journal in (self._rows, self._rejected):
             for batch in journal.batches(["id"]):
                 self.done.update(batch.column("id").to_pylist())
+        kept = self.calls.load(set() if self.replays else self.done)
+        kept += 0 if self.replays else _tokens(self._rows) + _tokens(self._rejected)
+        self._tokens_lost = int(before.get("tokens_lost", 0)) + max(0, int(before["tokens"]) - kept)
+        self.calls.tokens = kept
+        self._save_spent()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lock.release()
 
     def add(self, row: dict[str, Any]) -> None:
         self._rows.add(row)
         self.done.add(row["id"])
 
     def reject(self, row: str, parent: str | None, reason: str, detail: str, text: str = "", attempts: int = 0, tokens: int = 0) -> None:
-        self._rejected.add(
-            {"id": row, "parent_id": parent, "reason": reason, "detail": detail, "text": text, "attempts": attempts, "tokens": tokens}
-        )
+        values = {"id": row, "parent_id": parent, "reason": reason, "detail": detail}
+        self._rejected.add({**values, "text": text, "attempts": attempts, "tokens": tokens})
         self.done.add(row)
 
     def flush_if_due(self) -> None:
-        self._rows.flush_if_due()
-        self._rejected.flush_if_due()
+        """Save what has waited long enough, and what was spent. To be called about once a second."""
+        with self._fenced():
+            for journal in (self._rows, self._rejected, self.calls.journal):
+                journal.flush_if_due()
+        self._save_spent()
 
     def flush(self) -> None:
-        """Save everything that is finished, and the time spent so far."""
-        self._rows.flush()
-        self._rejected.flush()
-        write_bytes(self.work / "seconds.json", json.dumps(self._seconds()).encode())
+        """Save everything that is finished."""
+        with self._fenced():
+            for journal in (self._rows, self._rejected, self.calls.journal):
+                journal.flush()
+        self._save_spent()
 
     def commit(
         self,
@@ -103,20 +146,55 @@ class DatasetWriter:
             max_rejected_share: more rejected rows than this stop the run.
             rows_used: rows in that came through, where they became something else than rows (an adapter).
             tokens: generated, where the rows don't say it.
-
-        Raises:
-            UserError: no row is left, or more than the allowed share was rejected: says which reasons took them.
         """
         self.flush()
-        reasons, spent = self._count(self._rejected, "reason")
-        made, written = self._count(self._rows, "id")
-        rows_out = made.total() if rows_used is None else rows_used
+        reasons = self._reasons()
+        with self._fenced():
+            parts, digest = compact(self._rows, self.folder)
+            rejected_parts, _ = compact(self._rejected, self.folder, ".rejected")
+        rows_out = sum(part.rows for part in parts) if rows_used is None else rows_used
         if rows_in != rows_out + reasons.total():
             raise RuntimeError(f"{rows_in} rows in, but {rows_out} out and {reasons.total()} rejected: a row was lost")
         self._judge_share(rows_in, rows_out, reasons, max_rejected_share)
-        parts, digest = compact(self._rows, self.folder)
-        rejected_parts, _ = compact(self._rejected, self.folder, ".rejected")
-        manifest = Manifest(
+        spent = _tokens(self._rows) + _tokens(self._rejected) if tokens is None else tokens
+        manifest = self._manifest(parts, rejected_parts, digest, rows_in, rows_out, reasons, spent, summary)
+        with self._fenced():
+            if not create_exclusively(self.folder / MANIFEST, manifest.to_json(), self._lock.staging):
+                raise TransientError(f"{self.folder} was completed by another process meanwhile; its rows stand")
+        self._lock.release()
+        shutil.rmtree(self.work, ignore_errors=True)
+        return manifest
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of every flushed row, for a stage's summary."""
+        return pa.chunked_array([batch.column(name) for batch in self._rows.batches([name])], self.table.schema.field(name).type)
+
+    def mean(self, name: str) -> float:
+        """The mean of a numeric column; 0 without rows."""
+        return float(pc.mean(self.column(name)).as_py() or 0.0)
+
+    def require_rows(self, rows_in: int, left: int) -> None:
+        """Refuse to go on with nothing.
+
+        Raises:
+            UserError: no row is left: says which reasons took them.
+        """
+        self.flush()
+        if not left:
+            self._judge_share(rows_in, 0, self._reasons(), 1.0)
+
+    def _manifest(
+        self,
+        parts: list[Part],
+        rejected_parts: list[Part],
+        digest: str,
+        rows_in: int,
+        rows_out: int,
+        reasons: Counter[str],
+        tokens: int,
+        summary: dict[str, Any],
+    ) -> Manifest:
+        return Manifest(
             table=self.table.name,
             version=self.table.version,
             parts=parts,
@@ -127,40 +205,21 @@ class DatasetWriter:
             content_digest=digest,
             fingerprint=self.origin.fingerprint,
             lineage=self.origin.lineage,
-            tokens=spent + written if tokens is None else tokens,
+            tokens=tokens,
             summary=summary,
-            seconds=round(self._seconds(), 1),
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            timings={
+                "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(self._seconds(), 1),
+                "runs": self._runs,
+                "tokens_lost": self._tokens_lost,
+            },
             environment=environment(),
         )
-        if not create_exclusively(self.folder / MANIFEST, manifest.to_json()):
-            raise UserError(f"{self.folder} was completed by another process meanwhile; nothing to do")
-        shutil.rmtree(self.work, ignore_errors=True)
-        return manifest
 
-    def rows(self, columns: list[str]) -> list[dict[str, Any]]:
-        """Columns of every flushed row, for a stage's summary."""
-        return [row for batch in self._rows.batches(columns) for row in batch.to_pylist()]
-
-    def require_rows(self, rows_in: int, left: int) -> None:
-        """Refuse to go on with nothing.
-
-        Raises:
-            UserError: no row is left: says which reasons took them.
-        """
-        self.flush()
-        if not left:
-            self._judge_share(rows_in, 0, self._count(self._rejected, "reason")[0], 1.0)
-
-    def _count(self, journal: Journal, column: str) -> tuple[Counter[str], int]:
-        """How often each value of a column stands in a journal, and the tokens of its rows."""
-        has_tokens = "tokens" in journal.table.schema.names
-        values: Counter[str] = Counter()
-        tokens = 0
-        for batch in journal.batches([column, "tokens"] if has_tokens else [column]):
-            values.update(batch.column(column).to_pylist())
-            tokens += sum(batch.column("tokens").to_pylist()) if has_tokens else 0
-        return values, tokens
+    def _reasons(self) -> Counter[str]:
+        """How many rows each reason took, every id once."""
+        taken = {row["id"]: row["reason"] for batch in self._rejected.batches(["id", "reason"]) for row in batch.to_pylist()}
+        return Counter(taken.values())
 
     def _judge_share(self, rows_in: int, rows_out: int, reasons: Counter[str], allowed: float) -> None:
         taken = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
@@ -174,26 +233,59 @@ class DatasetWriter:
                 f"{self.folder}: {reasons.total()} of {rows_in} rows were rejected, more than the allowed share {allowed} ({taken})"
             )
 
+    def _fenced(self) -> _Fence:
+        return _Fence(self.folder, self._lock.staging)
+
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
-    def _read_seconds(self) -> float:
-        path = self.work / "seconds.json"
-        return float(json.loads(path.read_text())) if path.exists() else 0.0
+    def _save_spent(self) -> None:
+        """Time and tokens so far, for the run after a kill: what it can't find in the journal was lost."""
+        spent = {"seconds": self._seconds(), "tokens": self.calls.tokens, "tokens_lost": self._tokens_lost, "runs": self._runs}
+        self._write("spent.json", spent)
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        with self._fenced():
+            write_bytes(self.work / name, json.dumps(value).encode(), self._lock.staging)
+
+
+class _Fence:
+    """Tells a writer whose staging folder is gone that it was taken for dead."""
+
+    def __init__(self, folder: Path, staging: Path) -> None:
+        self.folder, self.staging = folder, staging
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, FileNotFoundError) and not self.staging.exists():
+            raise lost(self.folder) from error
+
+
+def _tokens(journal: Journal) -> int:
+    """The tokens of a journal's rows; 0 where the table has no such column."""
+    if "tokens" not in journal.table.schema.names:
+        return 0
+    return sum(pc.sum(batch.column("tokens")).as_py() or 0 for batch in journal.batches(["tokens"]))
 
 
 def _begun_fingerprint(folder: Path) -> dict[str, Any] | None:
-    path = folder / WORK / "fingerprint.json"
+    return _read_json(folder / WORK / "fingerprint.json")
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    fingerprint: dict[str, Any] = json.loads(path.read_text())
-    return fingerprint
+    value: dict[str, Any] = json.loads(path.read_text())
+    return value
 
 
 def _clear(folder: Path) -> None:
-    """Remove an older dataset: its manifest first, so that no reader takes what is left for complete."""
+    """Remove an older dataset and its journal: the manifest first, so that no reader takes what is left for complete."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    for part in folder.glob("*part-*.parquet"):
+    for part in folder.glob("part-*.parquet"):
         part.unlink()
-    for side in (".rejected", WORK):
-        shutil.rmtree(folder / side, ignore_errors=True)
+    shutil.rmtree(folder / ".rejected", ignore_errors=True)
+    for journalled in [*(folder / WORK).glob("*.parquet"), folder / WORK / "spent.json"]:
+        journalled.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from lengthen.common.ids import attempt_seed, row_id, row_random, text_digest
 from lengthen.common.job import Job
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.rows import Rejection, Work
+from lengthen.common.store.calls import Calls
 from lengthen.common.text.check import Refusal
 
 Result = TypeVar("Result")
@@ -48,11 +49,12 @@ class Grower:
         self,
         job: Job,
         engine: Engine,
+        calls: Calls,
         pool: Pool,
         prompts: dict[str, PromptFile],
         record: Callable[[Slot, dict[str, Any] | Rejection], None],
     ) -> None:
-        self.job, self.engine, self.pool, self.prompts, self.record = job, engine, pool, prompts, record
+        self.job, self.engine, self.calls, self.pool, self.prompts, self.record = job, engine, calls, pool, prompts, record
         self.settings = job.config.augment
         self.at_once = asyncio.Semaphore(job.config.engine.rows_in_flight)
 
@@ -71,7 +73,8 @@ class Grower:
         choice = [example for example in self.pool.examples if example.language == slot.work.source]
         examples = row_random(self.job.config.seed, slot.work.id, name).sample(choice, min(self.settings.examples, len(choice)))
         sampling = self.job.sampling(self.settings.sampling, slot.work.id, slot.attempts)
-        return await propose(self.engine, self.prompts[f"propose.{slot.work.source}"], examples, sampling, self.settings)
+        calls, prompt = self.calls.of(self.engine, slot.work.id), self.prompts[f"propose.{slot.work.source}"]
+        return await propose(calls, slot.attempts, prompt, examples, sampling, self.settings)
 
     def _unless_duplicate(self, slot: Slot, proposal: Proposal) -> Proposal:
         slot.tokens += proposal.tokens
@@ -86,7 +89,8 @@ class Grower:
     async def _judge(self, slot: Slot, proposal: Proposal) -> tuple[Proposal, float]:
         if proposal.refused:
             return proposal, 0.0
-        score = await suitability(self.engine, self.prompts[f"judge.{slot.work.source}"], proposal.instruction)
+        calls, prompt = self.calls.of(self.engine, slot.work.id), self.prompts[f"judge.{slot.work.source}"]
+        score = await suitability(calls, slot.attempts, prompt, proposal.instruction)
         if score >= self.settings.min_suitability:
             return proposal, score
         refused = Refusal("unsuitable", f"{score:.3f} < {self.settings.min_suitability}")

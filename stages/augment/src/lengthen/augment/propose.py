@@ -10,6 +10,7 @@ from lengthen.augment.seeding import Example
 from lengthen.common.config import Augment
 from lengthen.common.engine.protocol import Completion, Engine, Prompt, SamplingParameters
 from lengthen.common.promptfile import PromptFile
+from lengthen.common.store.calls import RowCalls
 from lengthen.common.text.check import Refusal, unfit
 from lengthen.common.text.words import count_words
 
@@ -24,13 +25,16 @@ class Proposal:
     refused: Refusal | None
 
 
-async def propose(engine: Engine, prompt: PromptFile, examples: list[Example], sampling: SamplingParameters, settings: Augment) -> Proposal:
+async def propose(
+    calls: RowCalls, attempt: int, prompt: PromptFile, examples: list[Example], sampling: SamplingParameters, settings: Augment
+) -> Proposal:
     """Let the model continue the list of examples with one more."""
     listed = "\n\n".join(f"Instruction {number}: {example.instruction}" for number, example in enumerate(examples, start=1))
-    completion = await engine.complete(Prompt(prompt.fill(examples=listed), f"Instruction {len(examples) + 1}:"), sampling, watch=Ending())
+    asked = Prompt(prompt.fill(examples=listed), f"Instruction {len(examples) + 1}:")
+    completion = await calls.complete(f"propose {attempt}", asked, sampling, watch=Ending())
     instruction = first_item(completion.text)
     parents = tuple(example.id for example in examples)
-    return Proposal(instruction, parents, completion.tokens, _refusal(instruction, completion, engine, settings))
+    return Proposal(instruction, parents, completion.tokens, _refusal(instruction, completion, calls.engine, settings))
 
 
 class Ending:
@@ -50,10 +54,11 @@ def first_item(text: str) -> str:
     return item[1:-1].strip() if len(item) > 1 and item[0] in '"“' and item[-1] in '"”' else item
 
 
-async def suitability(engine: Engine, prompt: PromptFile, instruction: str) -> float:
+async def suitability(calls: RowCalls, attempt: int, prompt: PromptFile, instruction: str) -> float:
     """The base model's p(yes) / (p(yes) + p(no)), from log-probabilities; each in the spellings that a chat model uses."""
     spellings = ["Yes", "yes", "No", "no"]
-    values = [math.exp(value) for value in await engine.score(Prompt(prompt.fill(instruction=instruction)), spellings)]
+    asked = Prompt(prompt.fill(instruction=instruction))
+    values = [math.exp(value) for value in await calls.score(f"judge {attempt}", asked, spellings)]
     return (values[0] + values[1]) / sum(values)
 
 

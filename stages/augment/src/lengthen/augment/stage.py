@@ -14,7 +14,7 @@ from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.job import Job
 from lengthen.common.progress import StageProgress
 from lengthen.common.promptfile import PromptFile, load_prompt
-from lengthen.common.rows import Rejection, StopOnSignal, finish_together, record
+from lengthen.common.rows import Rejection, StopOnSignal, finish_together, flush_when_due, record
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import INSTRUCTIONS
@@ -38,18 +38,16 @@ def augment(job: Job, seeds_file: Path | None, earlier: list[Path]) -> None:
     if job.dry_run:
         job.say_plan(rows=count, at_most_tokens=count * settings.attempts * settings.sampling.max_tokens)
         return
-    # A slot's examples depend on the waves before it, so a stopped run starts over rather than with half a wave.
-    writer = DatasetWriter(job.output, INSTRUCTIONS, origin, job.config.store, overwrite=True)
     constants = {"iteration": job.iteration, "model": model.name}
-
     all_slots = slots(job, count)
+    with job.writer(INSTRUCTIONS, origin, replays=True) as writer:
 
-    def work(engine: Engine) -> None:
-        asyncio.run(_grow(job, engine, _pool(job, seeds, datasets), prompts, writer, all_slots, constants))
+        def work(engine: Engine) -> None:
+            asyncio.run(_grow(job, engine, _pool(job, seeds, datasets), prompts, writer, all_slots, constants))
 
-    job.with_engine(work, [Prompt(prompt.fill(**dict.fromkeys(prompt.variables, ""))) for prompt in prompts.values()])
-    tokens = sum(slot.tokens for slot in all_slots)
-    job.say_result(writer.commit(count, {}, settings.max_rejected_share, tokens=tokens))
+        job.with_engine(work, [Prompt(prompt.fill(**dict.fromkeys(prompt.variables, ""))) for prompt in prompts.values()])
+        tokens = sum(slot.tokens for slot in all_slots)
+        job.say_result(writer.commit(count, {}, settings.max_rejected_share, tokens=tokens))
 
 
 async def _grow(
@@ -76,10 +74,15 @@ async def _grow(
             while still:
                 still = await grower.wave(still)
 
-        grower = Grower(job, engine, pool, prompts, finished)
+        grower = Grower(job, engine, writer.calls, pool, prompts, finished)
         tasks = [asyncio.create_task(waves())]
+        flusher = asyncio.create_task(flush_when_due(writer, progress))
         stop.cancels(tasks)
-        await finish_together(tasks)
+        try:
+            await finish_together(tasks)
+        finally:
+            flusher.cancel()
+            writer.flush()
     stop.raise_if_stopped()
 
 

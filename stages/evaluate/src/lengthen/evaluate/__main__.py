@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lengthen.common.job import Job
 
 
-@stage_command("evaluate")
+@stage_command("evaluate", shards=True)
 @click.option("--adapter", type=FOLDER, help="The generator to evaluate; none: the base model.")
 @click.option("--benchmark", type=FILE, help="Your own prompts: JSON lines as in the README. Default: the built-in ones.")
 def main(job: Job, adapter: Path | None, benchmark: Path | None) -> None:

@@ -8,16 +8,17 @@ from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.ids import attempt_seed
 from lengthen.common.job import Job
 from lengthen.common.rows import Work
+from lengthen.common.store.calls import Calls
 from lengthen.common.text.repetition import repetition
 from lengthen.common.text.words import count_words, count_words_latin_runs, distinct_n
 from lengthen.evaluate.benchmark import BenchmarkPrompt
 from lengthen.evaluate.length import length_score, s_l
 
 
-async def answer_and_score(work: Work[BenchmarkPrompt], engine: Engine, job: Job) -> dict[str, Any]:
+async def answer_and_score(work: Work[BenchmarkPrompt], engine: Engine, job: Job, calls: Calls) -> dict[str, Any]:
     """A row of `scores` without its constants. Nothing is refused here: a bad answer is a bad score."""
     sampling = job.sampling(job.config.evaluate.sampling, work.id, 0)
-    completion = await engine.complete(Prompt(work.source.prompt), sampling, adapter=job.adapter)
+    completion = await calls.of(engine, work.id).complete("answer", Prompt(work.source.prompt), sampling, adapter=job.adapter)
     text = completion.text.strip()
     return {
         "response": text,

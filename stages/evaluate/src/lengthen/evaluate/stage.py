@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from lengthen.common.engine.protocol import Engine
@@ -28,23 +27,23 @@ def evaluate(job: Job, adapter: Path | None, benchmark_file: Path | None) -> Non
         return
     prompts = job.limited(benchmark.prompts)
     settings = job.config.evaluate
-    rows_in = len(prompts) * settings.samples
+    works = [work for work in _works(prompts, benchmark, settings.samples) if job.takes(work.id)]
+    rows_in = len(works)
     if job.dry_run:
         job.say_plan(rows=rows_in, at_most_tokens=rows_in * settings.sampling.max_tokens)
         return
     constants = {"benchmark": benchmark.name, "judge": None, "adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
-    writer = job.writer(SCORES, origin)
+    with job.writer(SCORES, origin) as writer:
 
-    def work(engine: Engine) -> None:
-        async def make(item: Work[BenchmarkPrompt]) -> dict[str, Any] | Rejection:
-            return await answer_and_score(item, engine, job) | constants
+        def work(engine: Engine) -> None:
+            async def make(item: Work[BenchmarkPrompt]) -> dict[str, Any] | Rejection:
+                return await answer_and_score(item, engine, job, writer.calls) | constants
 
-        run_rows("evaluate", _works(prompts, benchmark, settings.samples), rows_in, make, writer, job.config.engine.rows_in_flight)
+            run_rows("evaluate", works, rows_in, make, writer, job.config.engine.rows_in_flight)
 
-    job.with_engine(work, [])
-    rows = writer.rows(["words", "length_score", "repetition"])
-    figures = {f"mean_{name}": fmean(row[name] for row in rows) for name in ("words", "length_score", "repetition")} if rows else {}
-    job.say_result(writer.commit(rows_in, figures))
+        job.with_engine(work, [])
+        figures = {f"mean_{name}": writer.mean(name) for name in ("words", "length_score", "repetition")}
+        job.say_result(writer.commit(rows_in, figures))
 
 
 def _works(prompts: list[BenchmarkPrompt], benchmark: Benchmark, samples: int) -> Iterator[Work[BenchmarkPrompt]]:

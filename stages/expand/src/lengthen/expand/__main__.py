@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lengthen.common.job import Job
 
 
-@stage_command("expand")
+@stage_command("expand", shards=True)
 @click.option("--input", "responses", required=True, type=FOLDER, help="The folder of responses that generate wrote.")
 @click.option("--adapter", type=FOLDER, help="The extender of the iteration before; none: the base model.")
 def main(job: Job, responses: Path, adapter: Path | None) -> None:

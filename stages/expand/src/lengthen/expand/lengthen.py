@@ -16,6 +16,7 @@ from lengthen.common.ids import attempt_seed, text_digest
 from lengthen.common.job import Job
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.rows import Rejection, Work
+from lengthen.common.store.calls import Calls, RowCalls
 from lengthen.common.text.check import EDGE, Refusal, Watch, meta_talk, refusal, unfit
 from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
 from lengthen.common.text.words import count_words
@@ -27,10 +28,9 @@ NOTHING_YET = Refusal("empty", "")
 class Lengthening:
     """One row on its way: what it starts from, what it costs, and why the last round came to nothing."""
 
-    engine: Engine
+    calls: RowCalls
     job: Job
     prompt: PromptFile
-    row: str
     instruction: str
     tokens: int = 0
     refused: Refusal = NOTHING_YET
@@ -61,7 +61,7 @@ class Lengthening:
             return None
         rest = await self._write(draft, kept + BREAK, name + ".2")
         text = kept + BREAK + rest.text.strip()
-        refused = refusal(text, rest.finish_reason, self.job.config.check, self.engine.control_tokens)
+        refused = refusal(text, rest.finish_reason, self.job.config.check, self.calls.engine.control_tokens)
         if refused:
             self.refused = refused
             return None
@@ -72,19 +72,19 @@ class Lengthening:
         watch = Watch(self.job.config.check)
         watch(prefill)
         prompt = Prompt(self.prompt.fill(instruction=self.instruction, draft=draft), prefill)
-        sampling = self.job.sampling(self.job.config.expand.sampling, self.row, name)
-        completion = await self.engine.complete(prompt, sampling, adapter=self.job.adapter, watch=watch)
+        sampling = self.job.sampling(self.job.config.expand.sampling, self.calls.row, name)
+        completion = await self.calls.complete(name, prompt, sampling, adapter=self.job.adapter, watch=watch)
         self.tokens += completion.tokens
         return completion
 
 
-async def lengthen(work: Work[dict[str, Any]], engine: Engine, job: Job, prompt: PromptFile) -> dict[str, Any] | Rejection:
+async def lengthen(work: Work[dict[str, Any]], engine: Engine, calls: Calls, job: Job, prompt: PromptFile) -> dict[str, Any] | Rejection:
     """A row of `expansions` without its constants, or why there is none."""
     response, settings = work.source, job.config.expand
     for column in ("instruction", "response"):
         if bad := unfit(response[column], engine.control_tokens):
             return Rejection(bad.reason, f"the {column} holds {bad.detail}")
-    row = Lengthening(engine, job, prompt, work.id, response["instruction"])
+    row = Lengthening(calls.of(engine, work.id), job, prompt, response["instruction"])
     before = count_words(response["response"])
     best = ""
     for attempt in range(1, settings.attempts + 1):

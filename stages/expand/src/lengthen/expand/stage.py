@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.extension import load_extend_prompt
-from lengthen.common.ids import row_id
 from lengthen.common.job import Job
-from lengthen.common.rows import Rejection, Work, run_rows
+from lengthen.common.rows import Rejection, Work, count_works, run_rows, works_of
 from lengthen.common.selection import select
-from lengthen.common.store.reader import Dataset, open_dataset
+from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import EXPANSIONS, RESPONSES
 from lengthen.expand.lengthen import lengthen
 
@@ -30,40 +28,24 @@ def expand(job: Job, responses: Path, adapter: Path | None) -> None:
     if job.is_complete(origin):
         return
     settings = job.config.expand
-    rows_in = min(job.limit or dataset.manifest.rows_out, dataset.manifest.rows_out) * settings.extensions
+    rows_in = count_works(job, dataset, settings.extensions)
     if job.dry_run:
         calls = rows_in * settings.attempts * settings.rounds * 2
         job.say_plan(rows=rows_in, at_most_calls=calls, at_most_tokens=calls * settings.sampling.max_tokens)
         return
     kept = select(dataset, "words", job.config.seed) if settings.length_biased_selection else None
     constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
-    writer = job.writer(EXPANSIONS, origin)
+    with job.writer(EXPANSIONS, origin) as writer:
 
-    def work(engine: Engine) -> None:
-        async def make(item: Work[dict[str, Any]]) -> dict[str, Any] | Rejection:
-            if kept is not None and item.parent_id not in kept:
-                return Rejection("selected_out", f"{item.source['words']} words")
-            outcome = await lengthen(item, engine, job, prompts[item.source["language"]])
-            return outcome if isinstance(outcome, Rejection) else outcome | constants
+        def work(engine: Engine) -> None:
+            async def make(item: Work[dict[str, Any]]) -> dict[str, Any] | Rejection:
+                if kept is not None and item.parent_id not in kept:
+                    return Rejection("selected_out", f"{item.source['words']} words")
+                outcome = await lengthen(item, engine, writer.calls, job, prompts[item.source["language"]])
+                return outcome if isinstance(outcome, Rejection) else outcome | constants
 
-        run_rows("expand", _works(dataset, job), rows_in, make, writer, job.config.engine.rows_in_flight)
+            run_rows("expand", works_of(job, dataset, settings.extensions), rows_in, make, writer, job.config.engine.rows_in_flight)
 
-    job.with_engine(work, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts.values()])
-    manifest = writer.commit(rows_in, _summary(writer.rows(["expansion_words", "growth"])), settings.max_rejected_share)
-    job.say_result(manifest)
-
-
-def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    count = max(1, len(rows))
-    return {
-        "mean_words": sum(row["expansion_words"] for row in rows) / count,
-        "mean_growth": sum(row["growth"] for row in rows) / count,
-    }
-
-
-def _works(dataset: Dataset, job: Job) -> Iterator[Work[dict[str, Any]]]:
-    for number, row in enumerate(dataset.rows()):
-        if job.limit and number >= job.limit:
-            return
-        for sample in range(job.config.expand.extensions):
-            yield Work(row_id("expand", job.iteration, row["id"], sample), row["id"], sample, row)
+        job.with_engine(work, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts.values()])
+        figures = {"mean_words": writer.mean("expansion_words"), "mean_growth": writer.mean("growth")}
+        job.say_result(writer.commit(rows_in, figures, settings.max_rejected_share))

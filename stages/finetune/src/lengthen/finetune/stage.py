@@ -18,7 +18,6 @@ from lengthen.common.model import ModelFolder
 from lengthen.common.progress import say
 from lengthen.common.store.files import file_digest, replacing
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import ADAPTERS, EXPANSIONS, TRAIN_LOG
 from lengthen.finetune.launch import train
 from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens
@@ -43,17 +42,16 @@ def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) 
     if job.dry_run:
         job.say_plan(role=role, rows=rows_in, epochs=job.config.finetune.epochs, longest_row=max_tokens(job, role))
         return
-    writer = DatasetWriter(job.output, ADAPTERS, origin, job.config.store, overwrite=True)
-    rows = encode_rows(job, datasets, role, writer)
-    writer.require_rows(rows_in, rows.rows)
-    say(f"finetune {role}: {rows.rows} rows, {rows.tokens:,} tokens, longest {rows.longest}, {rows.validation_rows} for validation")
-    outcome = train(_plan(job, rows, model), writer.work, job.config.finetune.processes)
-    _adopt(writer.work / "saved", job.output / ADAPTER)
-    _write_log(job.output / ".train_log", outcome["log"])
-    writer.add(_row(job, role, model, before, rows, rows_in, outcome))
-    figures = {"train_loss": outcome["train_loss"], "eval_loss": outcome["eval_loss"], "steps": outcome["steps"]}
-    manifest = writer.commit(rows_in, figures, rows_used=rows.rows + rows.validation_rows)
-    job.say_result(manifest)
+    with job.writer(ADAPTERS, origin, overwrite=True) as writer:
+        rows = encode_rows(job, datasets, role, writer)
+        writer.require_rows(rows_in, rows.rows)
+        say(f"finetune {role}: {rows.rows} rows, {rows.tokens:,} tokens, longest {rows.longest}, {rows.validation_rows} for validation")
+        outcome = train(_plan(job, rows, model), writer.work, job.config.finetune.processes)
+        _adopt(writer.work / "saved", job.output / ADAPTER)
+        _write_log(job.output / ".train_log", outcome["log"])
+        writer.add(_row(job, role, model, before, rows, rows_in, outcome))
+        figures = {"train_loss": outcome["train_loss"], "eval_loss": outcome["eval_loss"], "steps": outcome["steps"]}
+        job.say_result(writer.commit(rows_in, figures, rows_used=rows.rows + rows.validation_rows))
 
 
 def _check_adapter(job: Job) -> None:

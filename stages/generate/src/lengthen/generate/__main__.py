@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lengthen.common.job import Job
 
 
-@stage_command("generate")
+@stage_command("generate", shards=True)
 @click.option("--input", "instructions", required=True, type=FOLDER, help="The folder of instructions that augment wrote.")
 @click.option("--adapter", type=FOLDER, help="The generator of the iteration before; none: the base model.")
 def main(job: Job, instructions: Path, adapter: Path | None) -> None:

@@ -8,20 +8,21 @@ from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.ids import attempt_seed, text_digest
 from lengthen.common.job import Job
 from lengthen.common.rows import Rejection, Work
+from lengthen.common.store.calls import Calls
 from lengthen.common.text.check import Refusal, Watch, refusal, unfit
 from lengthen.common.text.words import count_words
 
 
-async def answer(work: Work[dict[str, Any]], engine: Engine, job: Job) -> dict[str, Any] | Rejection:
+async def answer(work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Calls) -> dict[str, Any] | Rejection:
     """A row of `responses` without its constants, or why there is none."""
     config, instruction = job.config, work.source
     if bad := unfit(instruction["instruction"], engine.control_tokens):
         return Rejection(bad.reason, f"the instruction holds {bad.detail}")
-    prompt = Prompt(instruction["instruction"])
+    row, prompt = calls.of(engine, work.id), Prompt(instruction["instruction"])
     tokens, text, why = 0, "", Refusal("empty", "")
     for attempt in range(config.generate.attempts):
         sampling = job.sampling(config.generate.sampling, work.id, attempt)
-        completion = await engine.complete(prompt, sampling, adapter=job.adapter, watch=Watch(config.check))
+        completion = await row.complete(str(attempt), prompt, sampling, adapter=job.adapter, watch=Watch(config.check))
         tokens += completion.tokens
         text = completion.text.strip()
         refused = refusal(text, completion.finish_reason, config.check, engine.control_tokens)

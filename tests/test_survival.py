@@ -1,0 +1,312 @@
+"""Datasets that survive: kills at random moments, two writers, a frozen writer, shards, corruption, a full disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from conftest import instruction_row, refused, rows, run, succeed, write
+from lengthen.common.config import Store
+from lengthen.common.errors import TransientError
+from lengthen.common.store.manifest import read_manifest
+from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.writer import DatasetWriter, Origin
+from lengthen.common.tables import INSTRUCTIONS
+
+KILLS = int(os.environ.get("LENGTHEN_KILLS", "12"))  # kills a stage; .ci/run asks for more
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """A config with small latency and short flushes, instructions, and undisturbed responses and expansions."""
+    folder = tmp_path_factory.mktemp("survival")
+    config = tiny.write_config(
+        folder / "config.yaml",
+        model,
+        echo={"words": 40, "loop_share": 0.2, "cut_share": 0.1, "latency_seconds": 0.01},
+        engine={"rows_in_flight": 4},
+        store={"flush_seconds": 0.1, "flush_rows": 5},
+        generate={"responses": 3},
+    )
+    write(folder / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(20)])
+    for stage in ("generate", "expand"):
+        succeed(stage, *command(folder, config, stage, folder))
+    return folder
+
+
+def command(folder: Path, config: Path, stage: str, output: Path) -> list[str]:
+    source, target = {"generate": ("instructions", "responses"), "expand": ("responses", "expansions")}[stage]
+    return ["--config", str(config), "--engine", "echo", "--input", str(folder / source), "--output", str(output / target)]
+
+
+def start(stage: str, arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", f"lengthen.{stage}", *arguments], stderr=subprocess.PIPE, text=True)
+
+
+def without_times(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / ".manifest.json").read_text())
+    return {key: value for key, value in manifest.items() if key not in ("timings", "environment", "lineage")}
+
+
+def parts(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("part-*.parquet"))}
+
+
+@pytest.mark.parametrize("stage", ["generate", "expand"])
+def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, tmp_path: Path, stage: str) -> None:
+    """SIGKILL again and again, rerun until complete; a reader that looks all the time never sees a part of it."""
+    target = {"generate": "responses", "expand": "expansions"}[stage]
+    arguments = command(workshop, workshop / "config.yaml", stage, tmp_path)
+    dice, seen, ended = random.Random(7), [], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.005):
+            if read_manifest(tmp_path / target):
+                seen.append(sum(1 for _ in open_dataset(tmp_path / target, tables(target)).rows()))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    kills = 0
+    while kills < KILLS:
+        process = start(stage, arguments)
+        try:
+            process.wait(timeout=dice.uniform(0.5, 1.6))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        process.communicate()
+        if process.returncode == 0:  # finished between two kills: once more from the start, on another folder
+            assert parts(tmp_path / target) == parts(workshop / target)
+            shutil.rmtree(tmp_path / target)
+    process = start(stage, arguments)
+    _, errors = process.communicate(timeout=120)
+    ended.set()
+    reader.join()
+    assert process.returncode == 0, errors
+    assert parts(tmp_path / target) == parts(workshop / target)
+    assert without_times(tmp_path / target) == without_times(workshop / target)
+    assert set(seen) <= {len(rows(workshop / target, target))}
+    assert not (tmp_path / target / ".work").exists()
+
+
+def tables(name: str) -> Any:
+    from lengthen.common.tables import TABLES
+
+    return TABLES[name]
+
+
+def test_what_was_flushed_is_never_asked_of_the_engine_again(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the engine's calls: those before the kill that were journalled + those after it = those of one undisturbed run."""
+    from lengthen.common.engine import echo
+
+    asked: list[int] = []
+    complete = echo.EchoEngine.complete
+
+    async def counting(self: Any, prompt: Any, sampling: Any, **rest: Any) -> Any:
+        asked.append(sampling.seed)
+        return await complete(self, prompt, sampling, **rest)
+
+    monkeypatch.setattr(echo.EchoEngine, "complete", counting)
+    succeed("expand", *command(workshop, workshop / "config.yaml", "expand", tmp_path / "whole"))
+    whole = sorted(asked)
+    process = start("expand", command(workshop, workshop / "config.yaml", "expand", tmp_path / "killed"))
+    journal = tmp_path / "killed" / "expansions" / ".work"
+    while len(list(journal.glob("calls-*.parquet"))) < 4:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    journalled = set(_call_seeds(journal))
+    assert journalled
+    asked.clear()
+    succeed("expand", *command(workshop, workshop / "config.yaml", "expand", tmp_path / "killed"))
+    assert len(asked) == len(set(asked))
+    assert sorted([*asked, *journalled]) == whole
+    manifest = read_manifest(tmp_path / "killed" / "expansions")
+    assert manifest is not None and manifest.timings["runs"] == 2 and manifest.timings["tokens_lost"] >= 0
+
+
+def _call_seeds(journal: Path) -> list[int]:
+    import pyarrow.parquet as pq
+    from lengthen.common.ids import attempt_seed
+
+    found = [row for path in journal.glob("calls-*.parquet") for row in pq.read_table(path).to_pylist()]
+    return [attempt_seed(0, row["id"], row["call"]) for row in found]
+
+
+def writer(folder: Path, lease: float = 60.0, overwrite: bool = False) -> DatasetWriter:
+    return DatasetWriter(folder, INSTRUCTIONS, Origin({"test": 1}), Store(lease_seconds=lease), overwrite)
+
+
+def test_a_second_writer_is_turned_away_and_told_who_holds_the_dataset(workshop: Path, tmp_path: Path) -> None:
+    with writer(tmp_path / "d") as first:
+        with pytest.raises(TransientError, match=f"is being written by process {os.getpid()} on"):
+            writer(tmp_path / "d").__enter__()
+        first.add(instruction_row(1, "Write an essay."))
+        first.commit(1, {})
+    slow = [*command(workshop, workshop / "config.yaml", "generate", tmp_path), "--set", "echo.latency_seconds=0.3"]
+    one = start("generate", slow)
+    while not (tmp_path / "responses" / ".work" / "lock.json").exists():
+        time.sleep(0.02)
+    two = run("generate", *slow)
+    assert two.exit_code == 75 and f"process {one.pid} on" in two.stderr
+    one.kill()
+    one.communicate()
+
+
+def test_a_frozen_writer_that_wakes_up_cannot_commit_over_its_successor(tmp_path: Path) -> None:
+    frozen = writer(tmp_path / "d", lease=0.5).__enter__()
+    frozen.add(instruction_row(1, "What the frozen one wrote."))
+    frozen._lock._ended.set()  # its heartbeat stops, as under SIGSTOP
+    lock = tmp_path / "d" / ".work" / "lock.json"
+    os.utime(lock, (time.time() - 10, time.time() - 10))
+    with writer(tmp_path / "d", lease=0.5) as successor:
+        with pytest.raises(TransientError, match="took this dataset over"):
+            frozen.flush()
+        with pytest.raises(TransientError, match="took this dataset over"):
+            frozen.commit(1, {})
+        successor.add(instruction_row(2, "What the successor wrote."))
+        successor.commit(1, {})
+    with pytest.raises(TransientError):
+        frozen.commit(1, {})
+    assert [row["instruction"] for row in rows(tmp_path / "d", "instructions")] == ["What the successor wrote."]
+
+
+def test_sigstop_past_the_lease_then_sigcont(workshop: Path, tmp_path: Path) -> None:
+    arguments = [*command(workshop, workshop / "config.yaml", "generate", tmp_path), "--set", "store.lease_seconds=0.5"]
+    frozen = start("generate", [*arguments, "--set", "echo.latency_seconds=0.1"])
+    while not list((tmp_path / "responses" / ".work").glob("responses-*.parquet")):
+        time.sleep(0.02)
+    frozen.send_signal(signal.SIGSTOP)
+    time.sleep(1.0)
+    # The process is alive, so only its silence tells. Its echo settings belong to the fingerprint: the successor has the same.
+    succeed("generate", *arguments, "--set", "echo.latency_seconds=0.1")
+    before = parts(tmp_path / "responses")
+    frozen.send_signal(signal.SIGCONT)
+    _, errors = frozen.communicate(timeout=60)
+    assert frozen.returncode == 75, errors
+    assert parts(tmp_path / "responses") == before
+    assert read_manifest(tmp_path / "responses") is not None
+
+
+def test_the_lock_of_a_killed_process_is_taken_at_once(workshop: Path, tmp_path: Path) -> None:
+    arguments = command(workshop, workshop / "config.yaml", "generate", tmp_path)
+    process = start("generate", [*arguments, "--set", "store.lease_seconds=3600"])
+    while not (tmp_path / "responses" / ".work" / "lock.json").exists():
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    succeed("generate", *arguments, "--set", "store.lease_seconds=3600")
+
+
+def test_four_sealed_shards_are_the_dataset_written_whole(workshop: Path, tmp_path: Path) -> None:
+    from lengthen.common.dataset import main
+
+    config = workshop / "config.yaml"
+    for stage, target in (("generate", "responses"), ("expand", "expansions")):
+        for index in range(4):
+            source = tmp_path if stage == "expand" else workshop
+            succeed(stage, *command(source, config, stage, tmp_path), "--shard", f"{index}/4")
+        assert "sealed" in run_dataset(main, "seal", tmp_path / target)
+        whole, sealed = without_times(workshop / target), without_times(tmp_path / target)
+        for key in ("content_digest", "rows_in", "rows_out", "rejected", "fingerprint", "tokens"):
+            assert whole[key] == sealed[key], key
+        assert rows(tmp_path / target, target) == rows(workshop / target, target)
+        assert "as the manifest says" in run_dataset(main, "verify", tmp_path / target)
+        assert "already complete" in succeed(stage, *command(source, config, stage, tmp_path)).stderr
+
+
+def run_dataset(main: Any, *arguments: object) -> str:
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_a_missing_or_foreign_shard_is_refused(workshop: Path, tmp_path: Path) -> None:
+    from lengthen.common.dataset import main
+
+    arguments = command(workshop, workshop / "config.yaml", "generate", tmp_path)
+    assert "has no shards" in run_dataset(main, "seal", workshop / "instructions" / "nothing")
+    succeed("generate", *arguments, "--shard", "0/2")
+    assert "shard-1-of-2 is not complete" in run_dataset(main, "seal", tmp_path / "responses")
+    line = refused("expand", *command(tmp_path, workshop / "config.yaml", "expand", tmp_path))
+    assert "no .manifest.json" in line
+    assert "holds shards" in refused("generate", *arguments)
+    succeed("generate", *arguments, "--shard", "1/2", "--set", "generate.attempts=5")
+    assert "generate.attempts: 4 -> 5" in run_dataset(main, "seal", tmp_path / "responses")
+    shutil.rmtree(tmp_path / "responses" / "shard-1-of-2")
+    succeed("generate", *arguments, "--shard", "1/3")
+    assert "different counts (2, 3)" in run_dataset(main, "seal", tmp_path / "responses")
+    assert "--shard '3/3'" in refused("generate", *arguments, "--shard", "3/3")
+
+
+def test_augment_resumes_exactly_too(tmp_path: Path, model: Path) -> None:
+    config = tiny.write_config(
+        tmp_path / "c.yaml", model, augment={"instructions": 30}, engine={"rows_in_flight": 2}, store={"flush_seconds": 0.1}
+    )
+    arguments = ["--config", str(config), "--engine", "echo", "--set", "echo.latency_seconds=0.05"]
+    succeed("augment", *arguments, "--output", tmp_path / "whole")
+    process = start("augment", [*arguments, "--output", str(tmp_path / "killed")])
+    while len(list((tmp_path / "killed" / ".work").glob("calls-*.parquet"))) < 2:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    succeed("augment", *arguments, "--output", tmp_path / "killed")
+    assert parts(tmp_path / "killed") == parts(tmp_path / "whole")
+
+
+def test_a_full_disk_is_exit_75_without_a_manifest_and_the_rerun_completes(workshop: Path, tmp_path: Path) -> None:
+    """A tmpfs of 300 kB in a mount namespace of its own."""
+    arguments = " ".join(command(workshop, workshop / "config.yaml", "expand", tmp_path / "small"))
+    (tmp_path / "small").mkdir()
+    script = f"""
+    mount -t tmpfs -o size=300k none {tmp_path}/small || exit 90
+    {sys.executable} -m lengthen.expand {arguments}; echo "first $?" >&2
+    ls {tmp_path}/small/expansions/.manifest.json 2>/dev/null && exit 91
+    mount -o remount,size=50m {tmp_path}/small
+    {sys.executable} -m lengthen.expand {arguments}; echo "second $?" >&2
+    """
+    done = subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode != 90, "this test needs a mount namespace: run it as root"
+    assert "first 75" in done.stderr and "second 0" in done.stderr, done.stderr
+    assert "No space left on device" in done.stderr and "small" in done.stderr
+
+
+def corruptions(content: bytes) -> dict[str, bytes]:
+    places = range(0, len(content), max(1, len(content) // 40))
+    flipped = {f"flip {at}": content[:at] + bytes([content[at] ^ 0x40]) + content[at + 1 :] for at in places}
+    cut = {f"cut {size}": content[:size] for size in places}
+    return flipped | cut | {"not Parquet": b"id,instruction\n1,Write\n"}
+
+
+def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: Path) -> None:
+    folder = write(tmp_path / "i", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(50)])
+    part = next(folder.glob("part-*.parquet"))
+    good = part.read_bytes()
+    arguments = ("--config", config, "--engine", "echo", "--input", folder, "--output", tmp_path / "out")
+    for bad in corruptions(good).values():
+        part.write_bytes(bad)
+        assert part.name in refused("generate", *arguments)
+    part.unlink()
+    assert part.name in refused("generate", *arguments)
+    part.write_bytes(good)
+    manifest = (folder / ".manifest.json").read_text()
+    edits = [('"rows": 50', '"rows": 51'), ('"version": 1', '"version": 2'), ('"format": 1', '"format": 9'), ('"path": "', '"path": "../')]
+    for old, new in edits:
+        assert old in manifest
+        (folder / ".manifest.json").write_text(manifest.replace(old, new))
+        refused("generate", *arguments)
+    assert not (tmp_path / "out").exists()
