@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 import tiny
-from conftest import instruction_row, refused, rows, run, succeed, write
+from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
 from lengthen.common.config import Store
 from lengthen.common.errors import TransientError
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter, Origin
-from lengthen.common.tables import INSTRUCTIONS
+from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS
 
 KILLS = int(os.environ.get("LENGTHEN_KILLS", "12"))  # kills a stage; .ci/run asks for more
 
@@ -310,3 +310,41 @@ def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: 
         (folder / ".manifest.json").write_text(manifest.replace(old, new))
         refused("generate", *arguments)
     assert not (tmp_path / "out").exists()
+
+
+def children(pid: int) -> set[int]:
+    """Every process below one, from /proc."""
+    found, waiting = set(), [pid]
+    while waiting:
+        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            below = {int(child) for child in task.read_text().split()}
+            found |= below
+            waiting += below
+    return found
+
+
+@pytest.mark.engine
+def test_no_training_process_outlives_its_killed_stage(tmp_path: Path, model: Path) -> None:
+    config = tiny.write_config(tmp_path / "c.yaml", model, finetune={"epochs": 10_000})
+    text = " ".join(f"river{n} keeps." for n in range(40))
+    data = write(tmp_path / "expansions", EXPANSIONS, [expansion_row(n, text[:60], text) for n in range(4)])
+    arguments = ["--config", str(config), "--input", str(data), "--output", str(tmp_path / "generator"), "--role", "generator"]
+    stage = subprocess.Popen([sys.executable, "-m", "lengthen.finetune", *arguments], stderr=subprocess.PIPE, text=True)
+    assert stage.stderr is not None
+    while "step 1/" not in stage.stderr.readline():
+        assert stage.poll() is None
+    below = children(stage.pid)
+    assert len(below) >= 2  # torchrun and its worker
+    stage.kill()
+    stage.wait()
+    deadline = time.monotonic() + 5
+    while alive := [pid for pid in below if Path(f"/proc/{pid}").exists() and "Z" not in _state(pid)]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.1)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"

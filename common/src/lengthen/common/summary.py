@@ -14,6 +14,7 @@ from lengthen.common.errors import UserError
 from lengthen.common.store.manifest import Manifest, read_manifest
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import SCORES
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,14 +27,14 @@ def iteration_folder(run: Path, iteration: int) -> Path:
 
 
 def table_of(run: Path, iteration: int) -> Table:
-    """One line a stage, from the manifests.
+    """One line a stage, from the manifests; `words` is the mean of a stage's texts.
 
     Raises:
         UserError: a stage of the iteration isn't complete.
     """
-    table = Table(title=f"{run}, iteration {iteration}")
-    for name in ("stage", "rows in", "out", "rejected", "mean words", "tokens", "tokens/s", "seconds"):
-        table.add_column(name, justify="left" if name in ("stage", "rejected") else "right", overflow="fold")
+    table = Table(title=f"{run}, iteration {iteration}", box=box.SIMPLE_HEAD, title_justify="left")
+    for name in ("stage", "rows in", "out", "rejected", "words", "tokens", "tokens/s", "seconds"):
+        table.add_column(name, justify="left" if name in ("stage", "rejected") else "right", no_wrap=True)
     for stage in STAGES:
         folder = iteration_folder(run, iteration) / stage
         manifest = read_manifest(folder)
@@ -44,7 +45,7 @@ def table_of(run: Path, iteration: int) -> Table:
 
 
 def _cells(manifest: Manifest) -> list[str]:
-    rejected = ", ".join(f"{reason} {count}" for reason, count in sorted(manifest.rejected.items(), key=lambda item: -item[1]))
+    rejected = "\n".join(f"{reason} {count}" for reason, count in sorted(manifest.rejected.items(), key=lambda item: -item[1]))
     words = manifest.summary.get("mean_words")
     speed = f"{manifest.tokens / manifest.seconds:,.0f}" if manifest.seconds and manifest.tokens else "-"
     return [

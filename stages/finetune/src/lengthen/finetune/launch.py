@@ -30,7 +30,7 @@ def train(plan: dict[str, Any], work: Path, processes: int) -> dict[str, Any]:
     outcome = work / OUTCOME
     outcome.unlink(missing_ok=True)
     (work / "plan.json").write_text(json.dumps(plan, indent=1))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-m", "lengthen.finetune.torchrun", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "lengthen.finetune.train", str(work / "plan.json")]
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ, "TOKENIZERS_PARALLELISM": "false"}
     code = _wait(subprocess.Popen(command, env=environment))

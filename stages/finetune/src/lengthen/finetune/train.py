@@ -13,6 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lengthen.common.lifeline import die_with_parent
+
+die_with_parent()  # before the imports: they take seconds
+
 import torch
 
 if not torch.cuda.is_available():

@@ -1,0 +1,11 @@
+"""torchrun, tied to the life of the stage that started it: its workers die with it, and it with the stage."""
+
+from __future__ import annotations
+
+from lengthen.common.lifeline import die_with_parent
+
+if __name__ == "__main__":
+    die_with_parent()
+    from torch.distributed.run import main
+
+    main()
