@@ -24,7 +24,7 @@ class Dataset:
         self.folder, self.table, self.manifest = folder, table, manifest
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """The rows in order of their ids, read in batches. `columns` has to include the id."""
+        """The rows in order of their ids, read in batches; the id is always among the columns."""
         return self._merged(self.manifest.parts, columns)
 
     def rejected(self) -> Iterator[dict[str, Any]]:
@@ -32,6 +32,8 @@ class Dataset:
 
     def _merged(self, parts: list[Part], columns: list[str] | None) -> Iterator[dict[str, Any]]:
         """Parts of a folder follow each other; those of several folders (shards) are merged."""
+        if columns is not None and "id" not in columns:
+            columns = ["id", *columns]
         folders: dict[str, list[Part]] = {}
         for part in parts:
             folders.setdefault(part.path.rpartition("/")[0], []).append(part)

@@ -1,0 +1,29 @@
+"""Base model + LoRA adapter as one plain model folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+
+
+def merge(base: Path, adapter: Path, target: Path, dtype: str = "bfloat16") -> None:
+    """Write the merged weights to `target`, with the base model's tokenizer, template and configuration.
+
+    Args:
+        base: a model folder (safetensors).
+        adapter: a folder with adapter_model.safetensors and adapter_config.json.
+        target: the new folder; must not exist.
+        dtype: of the merged weights. The sum is made in float32 and rounded once.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(base, target, ignore=shutil.ignore_patterns(*_WEIGHTS))
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, trust_remote_code=False, use_safetensors=True, local_files_only=True
+    )
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.to(getattr(torch, dtype)).save_pretrained(target)
