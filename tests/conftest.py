@@ -14,8 +14,9 @@ import tiny
 from click.testing import CliRunner, Result
 from lengthen.common.config import Store
 from lengthen.common.ids import text_digest
+from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.store.writer import DatasetWriter, Origin
+from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import TABLES, Table
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

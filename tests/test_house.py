@@ -13,7 +13,8 @@ import pyarrow.dataset
 import pytest
 from conftest import ROOT, expansion_row
 from lengthen.common.config import Store, load_config
-from lengthen.common.store.writer import DatasetWriter, Origin
+from lengthen.common.store.origin import Origin
+from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import EXPANSIONS, TABLES
 
 STAGES = ("augment", "generate", "expand", "finetune", "evaluate")

@@ -21,9 +21,10 @@ from lengthen.common.progress import say
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.report import describe
 from lengthen.common.store.manifest import Manifest, read_manifest
+from lengthen.common.store.origin import Origin, completed
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.shard import Shard
-from lengthen.common.store.writer import DatasetWriter, Origin, completed
+from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import Table
 
 Row = TypeVar("Row")

@@ -11,7 +11,6 @@ import json
 import shutil
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,34 +26,9 @@ from lengthen.common.store.compaction import compact
 from lengthen.common.store.files import create_exclusively, write_bytes
 from lengthen.common.store.journal import Journal
 from lengthen.common.store.lock import Lock, lost
-from lengthen.common.store.manifest import MANIFEST, Manifest, Part, differences, read_manifest
+from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest
+from lengthen.common.store.origin import WORK, Origin, read_json
 from lengthen.common.tables import REJECTED, Table
-
-WORK = ".work"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a dataset is made from: the fingerprint decides its rows, the lineage says where they came from."""
-
-    fingerprint: dict[str, Any]
-    lineage: dict[str, Any] = field(default_factory=dict)
-
-
-def completed(folder: Path, origin: Origin, overwrite: bool) -> Manifest | None:
-    """The manifest of a dataset that is complete for this fingerprint, or None when it has to be made.
-
-    Raises:
-        UserError: it is complete, or begun, for another fingerprint: names what differs.
-    """
-    manifest = read_manifest(folder)
-    if overwrite:
-        return None
-    before = manifest.fingerprint if manifest else _begun_fingerprint(folder)
-    if before is not None and (changed := differences(before, json.loads(json.dumps(origin.fingerprint)))):
-        state = "is complete" if manifest else "is begun"
-        raise UserError(f"{folder} {state} with other settings ({'; '.join(changed)}); give another --output, or --overwrite")
-    return manifest
 
 
 class DatasetWriter:
@@ -92,7 +66,7 @@ class DatasetWriter:
             raise TransientError(f"{self.folder} was completed by another process just now; run the same command again")
         self._write("fingerprint.json", self.origin.fingerprint)
         self._started = time.monotonic()
-        before = _read_json(self.work / "spent.json") or {"seconds": 0.0, "tokens": 0, "runs": 0}
+        before = read_json(self.work / "spent.json") or {"seconds": 0.0, "tokens": 0, "runs": 0}
         self._seconds_before, self._runs = float(before["seconds"]), int(before["runs"]) + 1
         for journal in (self._rows, self._rejected):
             for batch in journal.batches(["id"]):
@@ -268,17 +242,6 @@ def _tokens(journal: Journal) -> int:
     if "tokens" not in journal.table.schema.names:
         return 0
     return sum(pc.sum(batch.column("tokens")).as_py() or 0 for batch in journal.batches(["tokens"]))
-
-
-def _begun_fingerprint(folder: Path) -> dict[str, Any] | None:
-    return _read_json(folder / WORK / "fingerprint.json")
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    value: dict[str, Any] = json.loads(path.read_text())
-    return value
 
 
 def _clear(folder: Path) -> None:
