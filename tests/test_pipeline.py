@@ -94,6 +94,24 @@ def test_a_second_run_changes_no_file(echo_run: tuple[Path, Path]) -> None:
     assert snapshot(run) == before
 
 
+@pytest.mark.parametrize("stage", ["augment", "generate", "expand", "finetune", "evaluate"])
+def test_a_complete_stage_says_so_without_heavy_imports(echo_run: tuple[Path, Path], stage: str) -> None:
+    config, run = echo_run
+    here = run / "iter-01"
+    more = {
+        "augment": ["--output", here / "instructions"],
+        "generate": ["--input", here / "instructions", "--output", here / "responses"],
+        "expand": ["--input", here / "responses", "--output", here / "expansions"],
+        "finetune": ["--input", here / "expansions", "--output", here / "extender", "--role", "extender"],
+        "evaluate": ["--adapter", here / "generator", "--output", here / "scores"],
+    }[stage]
+    command = [sys.executable, "-X", "importtime", "-m", f"lengthen.{stage}", "--config", config, *more]
+    again = subprocess.run([*command, *([] if stage == "finetune" else ["--engine", "echo"])], check=True, capture_output=True, text=True)
+    assert "already complete" in again.stderr
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in again.stderr.splitlines()}
+    assert not imported & {"torch", "vllm", "transformers", "deepspeed", "datasets", "trl", "peft", "datasketch", "scipy"}
+
+
 def test_the_same_seed_gives_the_same_bytes(echo_run: tuple[Path, Path], tmp_path: Path) -> None:
     config, run = echo_run
     common = ("--config", config, "--engine", "echo", "--set", "engine.rows_in_flight=3")

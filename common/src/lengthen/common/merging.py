@@ -20,6 +20,9 @@ def merge(base: Path, adapter: Path, target: Path, dtype: str = "bfloat16") -> N
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     shutil.copytree(base, target, ignore=shutil.ignore_patterns(*_WEIGHTS))
     model = AutoModelForCausalLM.from_pretrained(

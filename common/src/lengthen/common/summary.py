@@ -27,13 +27,13 @@ def iteration_folder(run: Path, iteration: int) -> Path:
 
 
 def table_of(run: Path, iteration: int) -> Table:
-    """One line a stage, from the manifests; `words` is the mean of a stage's texts.
+    """One line a stage, from the manifests: rows in, out, rejected by reason; mean words, tokens, tokens/s, seconds.
 
     Raises:
         UserError: a stage of the iteration isn't complete.
     """
-    table = Table(title=f"{run}, iteration {iteration}", box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("stage", "rows in", "out", "rejected", "words", "tokens", "tokens/s", "seconds"):
+    table = Table(title=f"{run}, iteration {iteration}", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title_justify="left")
+    for name in ("stage", "in", "out", "rejected", "words", "tokens", "tok/s", "s"):
         table.add_column(name, justify="left" if name in ("stage", "rejected") else "right", no_wrap=True)
     for stage in STAGES:
         folder = iteration_folder(run, iteration) / stage

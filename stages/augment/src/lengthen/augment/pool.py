@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datasketch import MinHash, MinHashLSH
+from typing import TYPE_CHECKING
+
 from lengthen.augment.seeding import Example
 from lengthen.common.text.words import units
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 _PERMUTATIONS = 128
 _SHINGLE = 3  # units
@@ -14,6 +18,8 @@ class Pool:
     """Refuses what it has already, exactly or nearly (Jaccard similarity of word 3-grams, estimated by MinHash)."""
 
     def __init__(self, max_similarity: float) -> None:
+        from datasketch import MinHashLSH  # with SciPy behind it: only when the pool is needed
+
         self.examples: list[Example] = []
         self.max_similarity = max_similarity
         self._known: dict[str, tuple[str, MinHash]] = {}  # normalised instruction -> id, sketch
@@ -41,6 +47,8 @@ def _normal(instruction: str) -> str:
 
 
 def _sketch(instruction: str) -> MinHash:
+    from datasketch import MinHash
+
     found = units(instruction)
     sketch = MinHash(num_perm=_PERMUTATIONS)
     for start in range(max(1, len(found) - _SHINGLE + 1)):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.common.chat import Chat
 from lengthen.common.errors import UserError
 from lengthen.common.ids import row_random
 from lengthen.common.job import Job
@@ -17,6 +16,9 @@ from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.text.check import unfit
 from lengthen.finetune.examples import example
+
+if TYPE_CHECKING:
+    from lengthen.common.chat import Chat
 
 SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
 IGNORED = -100  # a label that the loss leaves out
@@ -39,6 +41,8 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     Raises:
         UserError: more over-long rows than the configured share.
     """
+    from lengthen.common.chat import Chat  # transformers: only when there is something to encode
+
     chat = Chat(job.config.model.path)
     allowed = max_tokens(job, role)
     train: list[dict[str, Any]] = []
