@@ -85,6 +85,8 @@ def test_the_watch_stops_a_loop_while_it_is_written_and_the_check_refuses_the_sa
         ("This one ends with a comma,", "unfinished"),
         ("As an AI, I can't write this text.", "meta_talk"),
         ("Here is the expanded version of it. It was a night.", "meta_talk"),
+        ("Here is the full answer with details:\n\nIt was a night.", "meta_talk"),
+        ("It was a night. Your entire response should be in English.", "meta_talk"),
         ("Text with <|im_end|> inside it.", "control_tokens"),
         ("Text with a \ufffd in it.", "garbled"),
         ("It says donâ€™t in this text.", "garbled"),
@@ -98,6 +100,7 @@ def test_a_refused_text_says_why(text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Here is the old house, and its answer to the wind.",
         "The conversion of the tower went well.",  # the reference refuses every "version"
         "She said: “That is all.”",
         "A table:\n\n| a | b |\n|---|---|\n| 1 | 2 |",

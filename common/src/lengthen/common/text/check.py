@@ -19,9 +19,10 @@ _SENTENCE_END = re.compile(r"""[.!?。!?…][*_"'”’»)\]`」』)]*$""")
 _CLOSED_BLOCK = re.compile(r"^\s*(?:\|.*\||```|~~~|[-*_]{3,})\s*$")  # the end of a table, a code fence, a rule
 _LIST_ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+\S+(?:\s+\S+){0,11}$")  # an item may be a short phrase without a full stop
 _META_TALK = re.compile(
-    r"\b(?:here(?:'s| is| are) (?:the|a|an|your|my) (?:\w+ )?(?:revised|expanded|longer|extended|rewritten|improved|lengthened)"
-    r"|(?:revised|expanded|extended|rewritten|longer) (?:version|draft|text|response|article)\b"
-    r"|as an ai\b|as a language model\b|i hope this helps|let me know if you)",
+    r"\bhere(?:'s| is| are) (?:the|a|an|your|my) (?:[\w-]+ ){0,3}(?:answer|version|draft|response|rewrite)\b"
+    r"|\b(?:revised|expanded|extended|rewritten|longer) (?:version|draft|text|response|article)\b"
+    r"|\byour (?:\w+ )?response should\b|\b(?:draft|instruction)s? above\b"
+    r"|\bas an ai\b|\bas a language model\b|\bi hope this helps|\blet me know if you",
     re.IGNORECASE,
 )
 _GARBLED = re.compile("\ufffd|\x00|[\ud800-\udfff]|Ã[\x80-\xbf]|â€")
