@@ -68,37 +68,41 @@ def parts(folder: Path) -> dict[str, bytes]:
 def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, tmp_path: Path, stage: str) -> None:
     """SIGKILL again and again, rerun until complete; a reader that looks all the time never sees a part of it."""
     target = {"generate": "responses", "expand": "expansions"}[stage]
-    arguments = command(workshop, workshop / "config.yaml", stage, tmp_path)
-    dice, seen, ended = random.Random(7), [], threading.Event()
+    dice, seen, ended, folders = random.Random(7), set(), threading.Event(), [tmp_path / "0"]
 
     def look() -> None:
         while not ended.wait(0.005):
-            if read_manifest(tmp_path / target):
-                seen.append(sum(1 for _ in open_dataset(tmp_path / target, tables(target)).rows()))
+            folder = folders[-1] / target
+            if read_manifest(folder):
+                seen.add(sum(1 for _ in open_dataset(folder, tables(target)).rows()))
+
+    def run_for(seconds: float) -> int:
+        process = start(stage, command(workshop, workshop / "config.yaml", stage, folders[-1]))
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors
+        return process.returncode
 
     reader = threading.Thread(target=look)
     reader.start()
-    kills = 0
-    while kills < KILLS:
-        process = start(stage, arguments)
-        try:
-            process.wait(timeout=dice.uniform(0.5, 1.6))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            kills += 1
-        process.communicate()
-        if process.returncode == 0:  # finished between two kills: once more from the start, on another folder
-            assert parts(tmp_path / target) == parts(workshop / target)
-            shutil.rmtree(tmp_path / target)
-    process = start(stage, arguments)
-    _, errors = process.communicate(timeout=120)
-    ended.set()
-    reader.join()
-    assert process.returncode == 0, errors
-    assert parts(tmp_path / target) == parts(workshop / target)
-    assert without_times(tmp_path / target) == without_times(workshop / target)
-    assert set(seen) <= {len(rows(workshop / target, target))}
-    assert not (tmp_path / target / ".work").exists()
+    try:
+        kills = 0
+        while kills < KILLS or not (folders[-1] / target / ".manifest.json").exists():
+            code = run_for(dice.uniform(0.5, 1.6) if kills < KILLS else 120)
+            kills += code != 0
+            if code == 0:  # complete: compare, and kill on in another folder
+                assert parts(folders[-1] / target) == parts(workshop / target)
+                assert without_times(folders[-1] / target) == without_times(workshop / target)
+                if kills < KILLS:
+                    folders.append(tmp_path / str(len(folders)))
+    finally:
+        ended.set()
+        reader.join()
+    assert parts(folders[-1] / target) == parts(workshop / target)
+    assert seen <= {len(rows(workshop / target, target))}
 
 
 def tables(name: str) -> Any:
