@@ -135,7 +135,9 @@ def test_a_stage_stopped_by_sigterm_saves_what_is_finished_and_goes_on_from_ther
     arguments = ["--config", str(config), "--engine", "echo", "--input", str(tmp_path / "i"), "--output", str(tmp_path / "r")]
     slow = [sys.executable, "-m", "lengthen.generate", *arguments, "--set", "echo.latency_seconds=0.1"]
     stage = subprocess.Popen(slow, stderr=subprocess.PIPE, text=True)
-    time.sleep(2.5)
+    while not (tmp_path / "r" / ".work" / "spent.json").exists():  # it has begun
+        time.sleep(0.02)
+    time.sleep(1.5)
     stage.send_signal(signal.SIGTERM)
     _, errors = stage.communicate(timeout=30)
     assert stage.returncode == 143, errors
