@@ -19,6 +19,7 @@ import tiny
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
 from lengthen.common.config import Store
 from lengthen.common.errors import TransientError
+from lengthen.common.store.lock import Lock
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
@@ -161,7 +162,7 @@ def test_a_second_writer_is_turned_away_and_told_who_holds_the_dataset(workshop:
         first.commit(1, {})
     slow = [*command(workshop, workshop / "config.yaml", "generate", tmp_path), "--set", "echo.latency_seconds=0.3"]
     one = start("generate", slow)
-    while not (tmp_path / "responses" / ".work" / "lock.json").exists():
+    while not (tmp_path / "responses" / ".work" / "lock" / "holder.json").exists():
         time.sleep(0.02)
     two = run("generate", *slow)
     assert two.exit_code == 75 and f"process {one.pid} on" in two.stderr
@@ -173,8 +174,7 @@ def test_a_frozen_writer_that_wakes_up_cannot_commit_over_its_successor(tmp_path
     frozen = writer(tmp_path / "d", lease=0.5).__enter__()
     frozen.add(instruction_row(1, "What the frozen one wrote."))
     frozen._lock._ended.set()  # its heartbeat stops, as under SIGSTOP
-    lock = tmp_path / "d" / ".work" / "lock.json"
-    os.utime(lock, (time.time() - 10, time.time() - 10))
+    os.utime(frozen._lock.scratch, (time.time() - 10, time.time() - 10))
     with writer(tmp_path / "d", lease=0.5) as successor:
         with pytest.raises(TransientError, match="took this dataset over"):
             frozen.flush()
@@ -185,6 +185,50 @@ def test_a_frozen_writer_that_wakes_up_cannot_commit_over_its_successor(tmp_path
     with pytest.raises(TransientError):
         frozen.commit(1, {})
     assert [row["instruction"] for row in rows(tmp_path / "d", "instructions")] == ["What the successor wrote."]
+
+
+def test_of_many_that_take_over_one_stale_lock_at_once_one_can_write(tmp_path: Path) -> None:
+    """All have seen the dead writer's lock before the first of them moves it; those that were let in too are fenced off."""
+    for trial in range(20):
+        folder = tmp_path / str(trial)
+        dead = Lock(folder, 0.1)
+        dead.acquire()
+        dead._ended.set()
+        dead._beat.join()
+        os.utime(dead.scratch, (0, 0))
+        takers = [Lock(folder, 60.0) for _ in range(6)]
+        together = threading.Barrier(len(takers))
+        wrote: list[str] = []
+
+        def take(lock: Lock, together: threading.Barrier = together, wrote: list[str] = wrote) -> None:
+            move_away, seen = lock._move_away, []
+
+            def once_all_have_judged_it(token: str) -> None:
+                if not seen:
+                    seen.append(together.wait())
+                move_away(token)
+
+            lock._move_away = once_all_have_judged_it  # type: ignore[method-assign]
+            try:
+                lock.acquire()
+                together.wait()  # everybody is in, or turned away
+                with lock.placing(lock.work / f"row-{lock.token}") as file:
+                    file.write_text("a row")
+                wrote.append(lock.token)
+            except TransientError:
+                if not lock._beat.is_alive():
+                    together.wait()
+
+        threads = [threading.Thread(target=take, args=(lock,)) for lock in takers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(wrote) == 1
+        with pytest.raises(TransientError):
+            dead.check()
+        for lock in takers:
+            lock._ended.set()
 
 
 def test_sigstop_past_the_lease_then_sigcont(workshop: Path, tmp_path: Path) -> None:
@@ -207,7 +251,7 @@ def test_sigstop_past_the_lease_then_sigcont(workshop: Path, tmp_path: Path) -> 
 def test_the_lock_of_a_killed_process_is_taken_at_once(workshop: Path, tmp_path: Path) -> None:
     arguments = command(workshop, workshop / "config.yaml", "generate", tmp_path)
     process = start("generate", [*arguments, "--set", "store.lease_seconds=3600"])
-    while not (tmp_path / "responses" / ".work" / "lock.json").exists():
+    while not (tmp_path / "responses" / ".work" / "lock" / "holder.json").exists():
         time.sleep(0.02)
     process.kill()
     process.communicate()

@@ -14,7 +14,24 @@ from lengthen.common.errors import Stopped, TransientError, UserError
 if TYPE_CHECKING:
     from lengthen.common.job import Job
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+class FolderType(click.Path):
+    """A folder of this machine, or a place in an object store (s3://bucket/folder)."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        from lengthen.common.store.place import ObjectPath, parse_folder
+
+        if isinstance(value, str) and "://" in value:
+            try:
+                return parse_folder(value)
+            except UserError as error:
+                self.fail(str(error), param, context)
+        return value if isinstance(value, ObjectPath) else super().convert(value, param, context)
+
+
+FOLDER = FolderType(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 _COMMON = (

@@ -6,10 +6,13 @@ python -m lengthen.common.dataset show runs/laptop/iter-01/expansions
 from __future__ import annotations
 
 from collections import deque
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from lengthen.common.cli import FOLDER, with_exit_codes
+
+if TYPE_CHECKING:
+    from lengthen.common.store.place import Folder
 
 
 @click.group(context_settings={"max_content_width": 110})
@@ -19,14 +22,14 @@ def main() -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-def verify(folder: Path) -> None:
+def verify(folder: Folder) -> None:
     """Check every digest, schema and count of FOLDER against its manifest."""
     with_exit_codes(lambda: _verify(folder))
 
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-def seal(folder: Path) -> None:
+def seal(folder: Folder) -> None:
     """Write the manifest of FOLDER once all of its shards are complete."""
 
     def work() -> None:
@@ -40,12 +43,12 @@ def seal(folder: Path) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-def show(folder: Path) -> None:
+def show(folder: Folder) -> None:
     """Rows, words, rejected rows by reason, and what FOLDER was made from, up to the seeds."""
     with_exit_codes(lambda: _show(folder))
 
 
-def _verify(folder: Path) -> None:
+def _verify(folder: Folder) -> None:
     from lengthen.common.store.compaction import RowDigest
     from lengthen.common.store.reader import open_any
 
@@ -63,13 +66,13 @@ def _verify(folder: Path) -> None:
     click.echo(f"{folder}: {ids} rows of {dataset.table.name}, {len(dataset.manifest.parts)} parts, as the manifest says")
 
 
-def _broken(folder: Path, what: str) -> Exception:
+def _broken(folder: Folder, what: str) -> Exception:
     from lengthen.common.errors import UserError
 
     return UserError(f"{folder}: {what}; make the dataset again")
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Folder) -> None:
     from lengthen.common.report import describe
     from lengthen.common.store.reader import open_any
 
@@ -83,16 +86,17 @@ def _show(folder: Path) -> None:
     _lineage(folder)
 
 
-def _lineage(folder: Path) -> None:
+def _lineage(folder: Folder) -> None:
     """Breadth first through the inputs' manifests; each folder once."""
     from lengthen.common.store.manifest import read_manifest
+    from lengthen.common.store.place import parse_folder
 
     waiting, seen = deque([(folder, 1)]), {folder}
     while waiting:
         place, depth = waiting.popleft()
         manifest = read_manifest(place)
         for name, source in (manifest.lineage if manifest else {}).items():
-            path = Path(source)
+            path = parse_folder(source)
             inner = read_manifest(path) if path.is_dir() else None
             known = f"{inner.table}, {inner.rows_out} rows" if inner else ("not a dataset" if path.exists() else "no longer there")
             click.echo(f"{'  ' * depth}{name}: {source} ({known})")

@@ -16,7 +16,7 @@ import click
 from lengthen.common.cli import with_exit_codes
 from lengthen.common.errors import UserError
 from lengthen.common.progress import say
-from lengthen.common.store.files import file_digest
+from lengthen.common.store.place import file_digest
 
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

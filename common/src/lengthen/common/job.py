@@ -22,6 +22,7 @@ from lengthen.common.promptfile import PromptFile
 from lengthen.common.report import describe
 from lengthen.common.store.manifest import Manifest, read_manifest
 from lengthen.common.store.origin import Origin, completed
+from lengthen.common.store.place import Folder
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.shard import Shard
 from lengthen.common.store.writer import DatasetWriter
@@ -37,7 +38,7 @@ class Job:
 
     stage: str
     config: Config
-    output: Path
+    output: Folder
     iteration: int
     engine: str
     limit: int | None = None
@@ -58,7 +59,7 @@ class Job:
         self.lineage["model"] = str(model.path)
         return model
 
-    def open_adapter(self, folder: Path | None, model: ModelFolder) -> str | None:
+    def open_adapter(self, folder: Folder | None, model: ModelFolder) -> str | None:
         """Take an adapter's folder into the job; returns the digest of its weights for the rows."""
         if folder is None:
             return None
@@ -79,7 +80,7 @@ class Job:
         return Origin(fingerprint, self.lineage)
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Folder:
         """Where this process writes: the output, or its shard of it."""
         return self.shard.folder(self.output) if self.shard else self.output
 

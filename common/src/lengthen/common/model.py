@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from lengthen.common.engine.protocol import Adapter
 from lengthen.common.errors import UserError
-from lengthen.common.store.files import cached_digest
+from lengthen.common.store.files import CACHE, cached_digest, rename_if_free
+from lengthen.common.store.place import Folder, found, is_inside
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import ADAPTERS
 
@@ -58,16 +61,16 @@ def refuse_pickles(path: Path) -> None:
         raise UserError(f"{path} holds pickles ({', '.join(found[:3])}); only safetensors are loaded: convert them, or move them away")
 
 
-def open_adapter(folder: Path, base: ModelFolder | None) -> Adapter:
+def open_adapter(folder: Folder, base: ModelFolder | None) -> Adapter:
     """The adapter that finetune wrote to a folder, checked against the manifest and the base model (None: no model at all).
 
     Raises:
         UserError: no complete finetune output, another base model, or weights that aren't the ones described.
     """
     row = next(open_dataset(folder, ADAPTERS).rows())
-    path = (folder / row["path"]).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    if not is_inside(folder / row["path"], folder):
         raise UserError(f"{folder}: the adapter's path {row['path']} leads out of the folder; refused")
+    path = _on_disk(folder / row["path"], row["sha256"])
     if base and row["base_model"] != base.sha256:
         raise UserError(
             f"{folder}: this adapter was trained on base model {row['base_model'][:12]}, not on {base.name}; "
@@ -80,6 +83,21 @@ def open_adapter(folder: Path, base: ModelFolder | None) -> Adapter:
     if cached_digest(weights) != row["sha256"]:
         raise UserError(f"{weights} is not the file that finetune wrote (sha256 differs); make the adapter again")
     return Adapter(path, row["sha256"])
+
+
+def _on_disk(folder: Folder, sha256: str) -> Path:
+    """The adapter's folder on this machine: vLLM and PEFT read from disk. From an object store it is copied to the cache, once."""
+    if isinstance(folder, Path):
+        return folder.resolve()
+    target = CACHE / "adapters" / sha256
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = Path(tempfile.mkdtemp(dir=target.parent))
+        for file in found(folder, "*"):
+            (copy / file.name).write_bytes(file.read_bytes())
+        if not rename_if_free(copy, target):  # another process was faster: its copy is the same
+            shutil.rmtree(copy)
+    return target
 
 
 def context_limit(path: Path) -> int | None:

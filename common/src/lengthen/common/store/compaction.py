@@ -1,7 +1,7 @@
 """From the journal to the final parts: sorted by id, in bounded memory, the same bytes whatever the journal's files.
 
 Rows are dealt into buckets by the beginning of their id (a hash, so buckets are even), and each bucket is sorted in
-memory and becomes one part. Parts are written in the writer's staging folder and moved.
+memory and becomes one part. Parts are written in the writer's scratch folder and put into place.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from lengthen.common.store.files import disk_errors, file_digest, replacing, sync_folder
+from lengthen.common.store.files import disk_errors
 from lengthen.common.store.journal import Journal
+from lengthen.common.store.lock import Hold
 from lengthen.common.store.manifest import Part
+from lengthen.common.store.place import Folder, file_digest
 
 BUCKET_BYTES = 32 * 2**20  # of text; sorting and encoding take a few times that
 _ROW_GROUP = 1024
 
 
-def compact(journal: Journal, root: Path, folder: str = ".") -> tuple[list[Part], str]:
+def compact(journal: Journal, root: Folder, folder: str = ".") -> tuple[list[Part], str]:
     """Write `root/folder/part-*.parquet` from everything in the journal.
 
     Returns:
@@ -31,9 +32,7 @@ def compact(journal: Journal, root: Path, folder: str = ".") -> tuple[list[Part]
     """
     size = sum(_text_bytes(batch) for batch in journal.batches())
     buckets = 1 if size <= BUCKET_BYTES else min(4096, 2 ** (size // BUCKET_BYTES).bit_length())
-    (root / folder).mkdir(parents=True, exist_ok=True)
-    for stale in (root / folder).glob("*part-*.parquet"):
-        stale.unlink()
+    journal.lock.remove(list((root / folder).glob("*part-*.parquet")))
     digest = RowDigest()
     parts = []
     for number, table in enumerate(_sorted_buckets(journal, buckets)):
@@ -41,7 +40,7 @@ def compact(journal: Journal, root: Path, folder: str = ".") -> tuple[list[Part]
             for row in batch.to_pylist():
                 digest.add(row)
         if table.num_rows:
-            parts.append(_write_part(table, root, folder, number, journal.staging))
+            parts.append(_write_part(table, root, folder, number, journal.lock))
     return parts, digest.hexdigest()
 
 
@@ -63,7 +62,7 @@ def _sorted_buckets(journal: Journal, buckets: int) -> Iterator[pa.Table]:
     if buckets == 1:
         yield _sorted(pa.Table.from_batches(journal.batches(), schema))
         return
-    scratch = journal.staging / "buckets"
+    scratch = journal.lock.scratch / "buckets"
     scratch.mkdir()
     paths = [scratch / f"{number:04d}.arrow" for number in range(buckets)]
     writers = [pa.ipc.new_file(path, schema) for path in paths]
@@ -94,17 +93,15 @@ def _sorted(table: pa.Table) -> pa.Table:
     return ordered.filter(first).combine_chunks()
 
 
-def _write_part(table: pa.Table, root: Path, folder: str, number: int, staging: Path) -> Part:
+def _write_part(table: pa.Table, root: Folder, folder: str, number: int, lock: Hold) -> Part:
+    encoded = lock.scratch / f"part-{number:05d}.parquet"
+    with disk_errors(encoded, table.nbytes):
+        pq.write_table(table, encoded, compression="zstd", row_group_size=_ROW_GROUP)
     # The name holds a digest of the content: two writers can't put different rows under one name.
-    staged = staging / f"part-{number:05d}.parquet"
-    with replacing(staged) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=_ROW_GROUP)
-    sha256, size = file_digest(staged), staged.stat().st_size
-    path = root / folder / f"part-{number:05d}-{sha256[:12]}.parquet"
-    with disk_errors(path):
-        staged.rename(path)
-        sync_folder(path.parent)
-    return Part(str(path.relative_to(root)), table.num_rows, size, sha256)
+    sha256, size = file_digest(encoded), encoded.stat().st_size
+    name = f"part-{number:05d}-{sha256[:12]}.parquet"
+    lock.put(encoded, root / folder / name)
+    return Part(name if folder == "." else f"{folder}/{name}", table.num_rows, size, sha256)
 
 
 def _text_bytes(batch: pa.RecordBatch) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -12,8 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from lengthen.common.errors import TransientError
+from lengthen.common.store.place import file_digest
 
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lengthen" / "digests.json"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lengthen"
+_DIGESTS = CACHE / "digests.json"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
@@ -38,30 +39,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-@contextmanager
-def replacing(path: Path, staging: Path | None = None) -> Iterator[Path]:
-    """A temporary path; what was written there takes the place of `path`, whole and synced, when the block ends.
-
-    Args:
-        path: where it goes.
-        staging: a folder for the temporary file, on the same file system; None: beside `path`.
-    """
-    temporary = (staging or path.parent) / f".{path.name}.{uuid4().hex[:8]}.tmp"
-    with disk_errors(path):
+def move_into_place(file: Path, target: Path) -> None:
+    """Rename a finished file, whole and synced, over whatever is there. It is gone when that fails."""
+    with disk_errors(target):
         try:
-            yield temporary
-            with open(temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
+            with open(file, "rb") as handle:
+                size = os.fstat(handle.fileno()).st_size
+                with disk_errors(target, size):
+                    os.fsync(handle.fileno())
+            file.replace(target)
+            sync_folder(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes, staging: Path | None = None) -> None:
+def write_bytes(target: Path, content: bytes) -> None:
     """Write a file, or put one in the place of another, so that no reader sees a part of it."""
-    with replacing(path, staging) as temporary:
+    temporary = target.parent / f".{target.name}.{uuid4().hex[:8]}.tmp"
+    with disk_errors(target, len(content)):
         temporary.write_bytes(content)
+    move_into_place(temporary, target)
 
 
 def create_exclusively(path: Path, content: bytes, staging: Path | None = None) -> bool:
@@ -83,10 +80,15 @@ def create_exclusively(path: Path, content: bytes, staging: Path | None = None) 
             temporary.unlink(missing_ok=True)
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def rename_if_free(source: Path, target: Path) -> bool:
+    """Rename a folder. False where the target is there already, or the source isn't any more."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
+            raise
+        return False
+    return True
 
 
 def cached_digest(path: Path) -> str:
@@ -94,14 +96,14 @@ def cached_digest(path: Path) -> str:
     stat = path.stat()
     key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
     try:
-        known = json.loads(_CACHE.read_text())
+        known = json.loads(_DIGESTS.read_text())
     except (OSError, ValueError):
         known = {}
     if not isinstance(known, dict) or key not in known:
         known = {**known, key: file_digest(path)} if isinstance(known, dict) else {key: file_digest(path)}
         try:
-            _CACHE.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(_CACHE, json.dumps(known).encode())
+            _DIGESTS.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(_DIGESTS, json.dumps(known).encode())
         except OSError:
             pass  # a home that can't be written: the digest is computed again next time
     return str(known[key])

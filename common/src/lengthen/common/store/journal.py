@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.common.store.files import replacing
+from lengthen.common.store.lock import Hold
+from lengthen.common.store.place import Folder, found, open_parquet
 from lengthen.common.tables import Table
 
 
 class Journal:
-    """Rows of one table in a folder, in files `NAME-*.parquet`, written in `staging` and moved there."""
+    """Rows of one table in a folder, in files `NAME-*.parquet`, put there by the lock's holder."""
 
-    def __init__(self, folder: Path, staging: Path, table: Table, flush_rows: int, flush_seconds: float) -> None:
-        self.folder, self.staging, self.table = folder, staging, table
+    def __init__(self, folder: Folder, lock: Hold, table: Table, flush_rows: int, flush_seconds: float) -> None:
+        self.folder, self.lock, self.table = folder, lock, table
         self.flush_rows, self.flush_seconds = flush_rows, flush_seconds
         self._pending: list[dict[str, Any]] = []
         self._since = time.monotonic()
@@ -42,19 +42,18 @@ class Journal:
         """Save what is pending.
 
         Raises:
-            TransientError: the disk is full or failing; the rows stay pending.
-            FileNotFoundError: the staging folder is gone: another writer took over.
+            TransientError: the disk is full or failing, or another writer took over; the rows stay pending.
         """
         if not self._pending:
             return
         path = self.folder / f"{self.table.name}-{self._writer}-{self._flushes:06d}.parquet"
-        with replacing(path, self.staging) as temporary:
+        with self.lock.placing(path) as temporary:
             pq.write_table(pa.Table.from_pylist(self._pending, self.table.schema), temporary, compression="zstd")
         self._flushes += 1
         self._pending.clear()
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """What was flushed, by this process and by earlier ones."""
-        for path in sorted(self.folder.glob(f"{self.table.name}-*.parquet")):
-            with pq.ParquetFile(path) as file:
+        for path in found(self.folder, f"{self.table.name}-*.parquet"):
+            with open_parquet(path) as file:
                 yield from file.iter_batches(1024, columns=columns)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lengthen.common.errors import UserError
+from lengthen.common.store.place import Folder
 
 MANIFEST = ".manifest.json"
 FORMAT = 1
@@ -49,7 +49,7 @@ class Manifest:
         return (json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Folder) -> Manifest | None:
     """A folder's manifest, or None when it has none (it is no complete dataset).
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lengthen.common.errors import UserError
 from lengthen.common.store.manifest import Manifest, differences, read_manifest
+from lengthen.common.store.place import Folder
 
 WORK = ".work"
 
@@ -21,7 +21,7 @@ class Origin:
     lineage: dict[str, Any] = field(default_factory=dict)
 
 
-def completed(folder: Path, origin: Origin, overwrite: bool) -> Manifest | None:
+def completed(folder: Folder, origin: Origin, overwrite: bool) -> Manifest | None:
     """The manifest of a dataset that is complete for this fingerprint, or None when it has to be made.
 
     Raises:
@@ -37,13 +37,14 @@ def completed(folder: Path, origin: Origin, overwrite: bool) -> Manifest | None:
     return manifest
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Folder) -> dict[str, Any] | None:
     """A small file of the journal, or None when there is none."""
-    if not path.exists():
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
         return None
-    value: dict[str, Any] = json.loads(path.read_text())
     return value
 
 
-def _begun_fingerprint(folder: Path) -> dict[str, Any] | None:
+def _begun_fingerprint(folder: Folder) -> dict[str, Any] | None:
     return read_json(folder / WORK / "fingerprint.json")

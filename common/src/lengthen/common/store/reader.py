@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from lengthen.common.errors import UserError
-from lengthen.common.store.files import file_digest
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest
+from lengthen.common.store.place import Folder, file_digest, file_size, found, is_inside, open_parquet
 from lengthen.common.tables import REJECTED, TABLES, Table, check_schema
 
 _BATCH_ROWS = 256
@@ -20,7 +18,7 @@ _BATCH_ROWS = 256
 class Dataset:
     """A complete dataset of a known table. Made by `open_dataset`."""
 
-    def __init__(self, folder: Path, table: Table, manifest: Manifest) -> None:
+    def __init__(self, folder: Folder, table: Table, manifest: Manifest) -> None:
         self.folder, self.table, self.manifest = folder, table, manifest
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -41,7 +39,7 @@ class Dataset:
 
     def _read(self, parts: list[Part], columns: list[str] | None) -> Iterator[dict[str, Any]]:
         for part in parts:
-            with pq.ParquetFile(self.folder / part.path) as file:
+            with open_parquet(self.folder / part.path) as file:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                     yield from batch.to_pylist()
 
@@ -55,19 +53,19 @@ class Dataset:
             self._verify_part(part, table)
         listed = {self.folder / part.path for part in self.manifest.parts}
         folders = {self.folder, *(path.parent for path in listed)}
-        if extra := sorted(path for folder in folders for path in folder.glob("*.parquet") if path not in listed):
+        if extra := [path for folder in folders for path in found(folder, "*.parquet") if path not in listed]:
             raise UserError(f"{extra[0]} is not in the manifest; move it away, or make the dataset again")
 
     def _verify_part(self, part: Part, table: Table) -> None:
         path = self.folder / part.path
-        if not path.resolve().is_relative_to(self.folder.resolve()):
+        if not is_inside(path, self.folder):
             raise UserError(f"{self.folder / MANIFEST} names {part.path}, outside the folder; refused")
         if not path.is_file():
             raise UserError(f"{path} is in the manifest but not there; restore it, or make the dataset again")
-        if path.stat().st_size != part.bytes or file_digest(path) != part.sha256:
+        if file_size(path) != part.bytes or file_digest(path) != part.sha256:
             raise UserError(f"{path} is not the file that the manifest describes (sha256 differs); restore it, or make it again")
         try:
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 check_schema(table, file.schema_arrow, str(path))
                 rows = file.metadata.num_rows
         except pa.ArrowException as error:
@@ -76,7 +74,7 @@ class Dataset:
             raise UserError(f"{path} has {rows} rows, the manifest says {part.rows}; make the dataset again")
 
 
-def open_any(folder: Path) -> Dataset:
+def open_any(folder: Folder) -> Dataset:
     """Open a dataset of whatever table its manifest names. See `open_dataset`."""
     manifest = read_manifest(folder) if folder.is_dir() else None
     if manifest and manifest.table not in TABLES:
@@ -84,7 +82,7 @@ def open_any(folder: Path) -> Dataset:
     return open_dataset(folder, TABLES[manifest.table] if manifest else REJECTED)
 
 
-def open_dataset(folder: Path, table: Table) -> Dataset:
+def open_dataset(folder: Folder, table: Table) -> Dataset:
     """Open a dataset for reading, after checking all of it.
 
     Raises:

@@ -18,6 +18,7 @@ from lengthen.common.errors import TransientError, UserError
 from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.files import create_exclusively
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, differences, read_manifest
+from lengthen.common.store.place import Folder, found
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.tables import TABLES
 
@@ -45,11 +46,11 @@ class Shard:
     def holds(self, row: str) -> bool:
         return int(row[:8], 16) % self.count == self.index
 
-    def folder(self, dataset: Path) -> Path:
+    def folder(self, dataset: Folder) -> Folder:
         return dataset / f"shard-{self.index}-of-{self.count}"
 
 
-def seal(folder: Path) -> Manifest:
+def seal(folder: Folder) -> Manifest:
     """Write the manifest of a dataset whose shards are all complete.
 
     Raises:
@@ -65,8 +66,8 @@ def seal(folder: Path) -> Manifest:
     manifest = Manifest(
         table=manifests[0].table,
         version=manifests[0].version,
-        parts=[_inside(dataset, folder, part) for dataset in datasets for part in dataset.manifest.parts],
-        rejected_parts=[_inside(dataset, folder, part) for dataset in datasets for part in dataset.manifest.rejected_parts],
+        parts=[_inside(dataset, part) for dataset in datasets for part in dataset.manifest.parts],
+        rejected_parts=[_inside(dataset, part) for dataset in datasets for part in dataset.manifest.rejected_parts],
         rows_in=sum(manifest.rows_in for manifest in manifests),
         rows_out=sum(manifest.rows_out for manifest in manifests),
         rejected=_added([manifest.rejected for manifest in manifests]),
@@ -79,19 +80,19 @@ def seal(folder: Path) -> Manifest:
         | {"finished_at": datetime.now(UTC).isoformat(timespec="seconds")},
         environment=environment(),
     )
-    if not create_exclusively(folder / MANIFEST, manifest.to_json()):
+    if not _create(folder / MANIFEST, manifest.to_json()):
         raise TransientError(f"{folder} was sealed by another process meanwhile")
     return manifest
 
 
-def _shards(folder: Path) -> list[Dataset]:
+def _shards(folder: Folder) -> list[Dataset]:
     """Every shard, checked to belong together."""
-    found = {path: match for path in sorted(folder.glob("shard-*")) if (match := _FOLDER.fullmatch(path.name))}
-    if not found:
+    shards = {path: match for path in found(folder, "shard-*") if (match := _FOLDER.fullmatch(path.name))}
+    if not shards:
         raise UserError(f"{folder} has no shards; run its stage with --shard 0/n … first")
-    if stray := next(folder.glob("*.parquet"), None):
+    if stray := next(iter(found(folder, "*.parquet")), None):
         raise UserError(f"{stray} lies beside shards: two layouts in one folder; give the sharded run a folder of its own")
-    counts = {int(match[2]) for match in found.values()}
+    counts = {int(match[2]) for match in shards.values()}
     if len(counts) > 1:
         raise UserError(f"{folder} has shards of different counts ({', '.join(map(str, sorted(counts)))}); remove those that don't belong")
     count = counts.pop()
@@ -109,12 +110,16 @@ def _shards(folder: Path) -> list[Dataset]:
     return datasets
 
 
+def _create(target: Folder, content: bytes) -> bool:
+    return create_exclusively(target, content) if isinstance(target, Path) else target.create(content)
+
+
 def _without_shard(manifest: Manifest) -> dict[str, Any]:
     return {key: value for key, value in manifest.fingerprint.items() if key != "shard"}
 
 
-def _inside(dataset: Dataset, folder: Path, part: Part) -> Part:
-    return Part(f"{dataset.folder.relative_to(folder)}/{part.path}", part.rows, part.bytes, part.sha256)
+def _inside(dataset: Dataset, part: Part) -> Part:
+    return Part(f"{dataset.folder.name}/{part.path}", part.rows, part.bytes, part.sha256)
 
 
 def _added(counts: list[dict[str, Any]]) -> dict[str, Any]:

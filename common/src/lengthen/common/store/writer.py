@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections import Counter
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +24,12 @@ from lengthen.common.environment import environment
 from lengthen.common.errors import TransientError, UserError
 from lengthen.common.store.calls import CALLS, Calls
 from lengthen.common.store.compaction import compact
-from lengthen.common.store.files import create_exclusively, write_bytes
 from lengthen.common.store.journal import Journal
-from lengthen.common.store.lock import Lock, lost
+from lengthen.common.store.lock import Hold, Lock
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest
+from lengthen.common.store.object_lock import ObjectLock
 from lengthen.common.store.origin import WORK, Origin, read_json
+from lengthen.common.store.place import Folder
 from lengthen.common.tables import REJECTED, Table
 
 
@@ -39,16 +40,18 @@ class DatasetWriter:
         TransientError: on entering: somebody else writes the dataset; later: somebody has taken it over, or the disk is full.
     """
 
-    def __init__(self, folder: Path, table: Table, origin: Origin, store: Store, overwrite: bool = False, *, replays: bool = False) -> None:
+    def __init__(
+        self, folder: Folder, table: Table, origin: Origin, store: Store, overwrite: bool = False, *, replays: bool = False
+    ) -> None:
         self.folder, self.table, self.origin, self.overwrite = folder, table, origin, overwrite
         self.replays = replays  # a resumed run goes through finished rows' calls again, since later rows depend on them
         self.work = folder / WORK
         self.done: set[str] = set()
-        self._lock = Lock(self.work, store.lease_seconds)
-        staging = self._lock.staging
-        self._rows = Journal(self.work, staging, table, store.flush_rows, store.flush_seconds)
-        self._rejected = Journal(self.work, staging, REJECTED, store.flush_rows, store.flush_seconds)
-        self.calls = Calls(Journal(self.work, staging, CALLS, store.flush_rows, store.flush_seconds))
+        self._lock: Hold = _lock(folder, store.lease_seconds)
+        self._rows, self._rejected, calls = (
+            Journal(self.work, self._lock, kind, store.flush_rows, store.flush_seconds) for kind in (table, REJECTED, CALLS)
+        )
+        self.calls = Calls(calls)
 
     def __enter__(self) -> DatasetWriter:
         self._lock.acquire()
@@ -62,7 +65,7 @@ class DatasetWriter:
     def _resume(self) -> None:
         """Find out what earlier runs have left, or clear it away."""
         if self.overwrite:
-            _clear(self.folder)
+            self._clear()
         elif read_manifest(self.folder):
             raise TransientError(f"{self.folder} was completed by another process just now; run the same command again")
         self._write("fingerprint.json", self.origin.fingerprint)
@@ -81,6 +84,15 @@ class DatasetWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lock.release()
 
+    @property
+    def local_work(self) -> Path:
+        """A folder of this machine for a stage's own unfinished files; it outlives a kill where the dataset lies on a disk."""
+        return self.work if isinstance(self.work, Path) else self._lock.scratch
+
+    def placing(self, name: str) -> AbstractContextManager[Path]:
+        """A temporary path; what was written there becomes the dataset's side file `name` when the block ends."""
+        return self._lock.placing(self.folder / name)
+
     def add(self, row: dict[str, Any]) -> None:
         self._rows.add(row)
         self.done.add(row["id"])
@@ -92,16 +104,14 @@ class DatasetWriter:
 
     def flush_if_due(self) -> None:
         """Save what has waited long enough, and what was spent. To be called about once a second."""
-        with self._fenced():
-            for journal in (self._rows, self._rejected, self.calls.journal):
-                journal.flush_if_due()
+        for journal in (self._rows, self._rejected, self.calls.journal):
+            journal.flush_if_due()
         self._save_spent()
 
     def flush(self) -> None:
         """Save everything that is finished."""
-        with self._fenced():
-            for journal in (self._rows, self._rejected, self.calls.journal):
-                journal.flush()
+        for journal in (self._rows, self._rejected, self.calls.journal):
+            journal.flush()
         self._save_spent()
 
     def commit(
@@ -124,21 +134,27 @@ class DatasetWriter:
         """
         self.flush()
         reasons = self._reasons()
-        with self._fenced():
-            parts, digest = compact(self._rows, self.folder)
-            rejected_parts, _ = compact(self._rejected, self.folder, ".rejected")
+        parts, digest = compact(self._rows, self.folder)
+        rejected_parts, _ = compact(self._rejected, self.folder, ".rejected")
         rows_out = sum(part.rows for part in parts) if rows_used is None else rows_used
         if rows_in != rows_out + reasons.total():
             raise RuntimeError(f"{rows_in} rows in, but {rows_out} out and {reasons.total()} rejected: a row was lost")
         self._judge_share(rows_in, rows_out, reasons, max_rejected_share)
         spent = _tokens(self._rows) + _tokens(self._rejected) if tokens is None else tokens
         manifest = self._manifest(parts, rejected_parts, digest, rows_in, rows_out, reasons, spent, summary)
-        with self._fenced():
-            if not create_exclusively(self.folder / MANIFEST, manifest.to_json(), self._lock.staging):
-                raise TransientError(f"{self.folder} was completed by another process meanwhile; its rows stand")
-        self._lock.release()
-        shutil.rmtree(self.work, ignore_errors=True)
+        if not self._lock.create(self.folder / MANIFEST, manifest.to_json()):
+            self._withdraw(parts + rejected_parts)
+            raise TransientError(f"{self.folder} was completed by another process meanwhile; its rows stand")
+        self._lock.clear_work()
         return manifest
+
+    def _withdraw(self, parts: list[Part]) -> None:
+        """Remove parts of ours that another writer's manifest doesn't list: a reader would stumble over them."""
+        winner = read_manifest(self.folder)
+        listed = {part.path for part in (winner.parts + winner.rejected_parts if winner else [])}
+        for part in parts:
+            if part.path not in listed:
+                (self.folder / part.path).unlink(missing_ok=True)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column of every flushed row, for a stage's summary."""
@@ -209,9 +225,6 @@ class DatasetWriter:
                 f"{self.folder}: {reasons.total()} of {rows_in} rows were rejected, more than the allowed share {allowed} ({taken})"
             )
 
-    def _fenced(self) -> _Fence:
-        return _Fence(self.folder, self._lock.staging)
-
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
@@ -221,22 +234,17 @@ class DatasetWriter:
         self._write("spent.json", spent)
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
-        with self._fenced():
-            write_bytes(self.work / name, json.dumps(value).encode(), self._lock.staging)
+        with self._lock.placing(self.work / name) as temporary:
+            temporary.write_text(json.dumps(value))
+
+    def _clear(self) -> None:
+        """Remove an older dataset and its journal: the manifest first, so that no reader takes what is left for complete."""
+        stale = [*self.folder.glob("part-*.parquet"), *(self.folder / ".rejected").glob("part-*.parquet"), *self.work.glob("*.parquet")]
+        self._lock.remove([self.folder / MANIFEST, *stale, self.work / "spent.json"])
 
 
-class _Fence:
-    """Tells a writer whose staging folder is gone that it was taken for dead."""
-
-    def __init__(self, folder: Path, staging: Path) -> None:
-        self.folder, self.staging = folder, staging
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, FileNotFoundError) and not self.staging.exists():
-            raise lost(self.folder) from error
+def _lock(folder: Folder, lease_seconds: float) -> Hold:
+    return Lock(folder, lease_seconds) if isinstance(folder, Path) else ObjectLock(folder, lease_seconds)
 
 
 def _tokens(journal: Journal) -> int:
@@ -244,13 +252,3 @@ def _tokens(journal: Journal) -> int:
     if "tokens" not in journal.table.schema.names:
         return 0
     return sum(pc.sum(batch.column("tokens")).as_py() or 0 for batch in journal.batches(["tokens"]))
-
-
-def _clear(folder: Path) -> None:
-    """Remove an older dataset and its journal: the manifest first, so that no reader takes what is left for complete."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for part in folder.glob("part-*.parquet"):
-        part.unlink()
-    shutil.rmtree(folder / ".rejected", ignore_errors=True)
-    for journalled in [*(folder / WORK).glob("*.parquet"), folder / WORK / "spent.json"]:
-        journalled.unlink(missing_ok=True)

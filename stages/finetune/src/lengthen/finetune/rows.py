@@ -68,7 +68,7 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
         )
     if not train:
         train, validation = validation, []
-    return _write(writer.work, train, validation)
+    return _write(writer.local_work, train, validation)
 
 
 def max_tokens(job: Job, role: str) -> int:

@@ -16,8 +16,9 @@ from lengthen.common.ids import row_id
 from lengthen.common.job import Job
 from lengthen.common.model import ModelFolder
 from lengthen.common.progress import say
-from lengthen.common.store.files import file_digest, replacing
+from lengthen.common.store.place import file_digest
 from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import ADAPTERS, EXPANSIONS, TRAIN_LOG
 from lengthen.finetune.launch import train
 from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens
@@ -46,9 +47,9 @@ def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) 
         rows = encode_rows(job, datasets, role, writer)
         writer.require_rows(rows_in, rows.rows)
         say(f"finetune {role}: {rows.rows} rows, {rows.tokens:,} tokens, longest {rows.longest}, {rows.validation_rows} for validation")
-        outcome = train(_plan(job, rows, model), writer.work, job.config.finetune.processes)
-        _adopt(writer.work / "saved", job.output / ADAPTER)
-        _write_log(job.output / ".train_log", outcome["log"])
+        outcome = train(_plan(job, rows, model), writer.local_work, job.config.finetune.processes)
+        _adopt(writer, writer.local_work / "saved")
+        _write_log(writer, outcome["log"])
         writer.add(_row(job, role, model, before, rows, rows_in, outcome))
         figures = {"train_loss": outcome["train_loss"], "eval_loss": outcome["eval_loss"], "steps": outcome["steps"]}
         job.say_result(writer.commit(rows_in, figures, rows_used=rows.rows + rows.validation_rows))
@@ -81,17 +82,15 @@ def _plan(job: Job, rows: TokenRows, model: ModelFolder) -> dict[str, Any]:
     }
 
 
-def _adopt(saved: Path, target: Path) -> None:
+def _adopt(writer: DatasetWriter, saved: Path) -> None:
     """Take the weights and their configuration, and nothing else: the trainer also leaves pickles."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
     for name in _FILES:
-        shutil.copyfile(saved / name, target / name)
+        with writer.placing(f"{ADAPTER}/{name}") as temporary:
+            shutil.copyfile(saved / name, temporary)
 
 
-def _write_log(folder: Path, log: list[dict[str, Any]]) -> None:
-    folder.mkdir(exist_ok=True)
-    with replacing(folder / "part-00000.parquet") as temporary:
+def _write_log(writer: DatasetWriter, log: list[dict[str, Any]]) -> None:
+    with writer.placing(".train_log/part-00000.parquet") as temporary:
         pq.write_table(pa.Table.from_pylist(log, TRAIN_LOG.schema), temporary)
 
 

@@ -1,0 +1,234 @@
+"""The same store on an object store: a real S3-compatible server on loopback, conditional puts, leases."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import tiny
+from click.testing import CliRunner
+from conftest import instruction_row, refused, rows, run, succeed, write
+from lengthen.common.config import Store
+from lengthen.common.errors import TransientError, UserError
+from lengthen.common.model import open_adapter
+from lengthen.common.store.manifest import read_manifest
+from lengthen.common.store.object_lock import ObjectLock
+from lengthen.common.store.origin import Origin
+from lengthen.common.store.place import ObjectPath, parse_folder
+from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.tables import ADAPTERS, INSTRUCTIONS
+
+BUCKET = "long-texts"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """An S3 server with one bucket; its address and keys in the environment, as for any S3 client."""
+    import boto3
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    environment = {
+        "AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "no secret", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        while not _answers(port):
+            assert server.poll() is None, "the S3 server did not start"
+            time.sleep(0.1)
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+        yield f"s3://{BUCKET}"
+    server.terminate()
+    server.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def folder(bucket: str) -> ObjectPath:
+    return ObjectPath.parse(f"{bucket}/{uuid4().hex}")
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """Instructions on disk, and the responses and expansions of an undisturbed run on disk."""
+    place = tmp_path_factory.mktemp("objects")
+    tiny.write_config(
+        place / "config.yaml",
+        model,
+        echo={"words": 40, "loop_share": 0.2, "latency_seconds": 0.01},
+        engine={"rows_in_flight": 4},
+        store={"flush_seconds": 0.1, "flush_rows": 5},
+    )
+    write(place / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(20)])
+    for stage in ("generate", "expand"):
+        succeed(stage, *command(place, stage, place))
+    return place
+
+
+def command(place: Path, stage: str, output: Path | ObjectPath) -> list[str]:
+    source, target = {"generate": ("instructions", "responses"), "expand": ("responses", "expansions")}[stage]
+    where = place if stage == "generate" else output
+    return ["--config", f"{place}/config.yaml", "--engine", "echo", "--input", f"{where}/{source}", "--output", f"{output}/{target}"]
+
+
+def parts(folder: Path | ObjectPath) -> dict[str, bytes]:
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return {part.path: (folder / part.path).read_bytes() for part in manifest.parts + manifest.rejected_parts}
+
+
+def everything(folder: ObjectPath) -> list[str]:
+    return sorted(item["path"] for page in folder.store.list(f"{folder.key}/") for item in page)
+
+
+def writer(folder: ObjectPath, lease: float = 60.0) -> DatasetWriter:
+    return DatasetWriter(folder, INSTRUCTIONS, Origin({"test": 1}), Store(lease_seconds=lease))
+
+
+def test_stages_write_the_same_bytes_to_a_bucket_as_to_a_disk(workshop: Path, folder: ObjectPath) -> None:
+    for stage, target in (("generate", "responses"), ("expand", "expansions")):
+        succeed(stage, *command(workshop, stage, folder))
+        assert parts(folder / target) == parts(workshop / target)
+        assert "already complete" in succeed(stage, *command(workshop, stage, folder)).stderr
+        assert not [name for name in everything(folder) if "/.work/" in name]
+    from lengthen.common.dataset import main
+
+    shown = CliRunner().invoke(main, ["show", f"{folder}/expansions"]).output
+    assert f"input.responses: {folder}/responses (responses," in shown
+    assert "as the manifest says" in CliRunner().invoke(main, ["verify", f"{folder}/expansions"]).output
+
+
+def test_killed_at_random_moments_on_a_bucket_the_result_is_the_same_bytes(workshop: Path, folder: ObjectPath) -> None:
+    dice, kills = random.Random(5), 0
+    arguments = [sys.executable, "-m", "lengthen.generate", *command(workshop, "generate", folder), "--set", "echo.latency_seconds=0.1"]
+    while read_manifest(folder / "responses") is None:
+        process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+        try:
+            process.wait(timeout=dice.uniform(0.8, 2.0) if kills < 6 else 120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors
+    assert parts(folder / "responses") == parts(workshop / "responses")
+    manifest = read_manifest(folder / "responses")
+    assert manifest is not None and kills and manifest.timings["runs"] > 1
+
+
+def test_sealed_shards_in_a_bucket(workshop: Path, folder: ObjectPath) -> None:
+    from lengthen.common.dataset import main
+
+    for index in range(2):
+        succeed("generate", *command(workshop, "generate", folder), "--shard", f"{index}/2")
+    assert "holds shards" in refused("generate", *command(workshop, "generate", folder))
+    sealed = CliRunner().invoke(main, ["seal", f"{folder}/responses"])
+    assert sealed.exit_code == 0, sealed.output
+    assert rows(folder / "responses", "responses") == rows(workshop / "responses", "responses")  # type: ignore[arg-type]
+
+
+def test_a_second_writer_in_a_bucket_is_turned_away(folder: ObjectPath) -> None:
+    with writer(folder) as first:
+        with pytest.raises(TransientError, match=r"is being written by process \d+ on"):
+            writer(folder).__enter__()
+        first.add(instruction_row(1, "Write an essay."))
+        first.commit(1, {})
+    assert len(list(open_dataset(folder, INSTRUCTIONS).rows())) == 1
+
+
+def test_a_writer_frozen_past_its_lease_cannot_commit_to_a_bucket(folder: ObjectPath) -> None:
+    frozen = writer(folder, lease=0.5).__enter__()
+    frozen.add(instruction_row(1, "What the frozen one wrote."))
+    frozen._lock._ended.set()  # type: ignore[attr-defined]  # its heartbeat stops, as under SIGSTOP
+    time.sleep(2.1)  # the server tells times in whole seconds
+    with writer(folder, lease=0.5) as successor:
+        for attempt in (frozen.flush, lambda: frozen.commit(1, {})):
+            with pytest.raises(TransientError, match="took this dataset over"):
+                attempt()
+        successor.add(instruction_row(2, "What the successor wrote."))
+        successor.commit(1, {})
+    assert [row["instruction"] for row in open_dataset(folder, INSTRUCTIONS).rows()] == ["What the successor wrote."]
+
+
+def test_of_two_that_take_over_one_stale_lock_in_a_bucket_one_gets_it(folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = ObjectLock(folder, 0.2)
+    dead.acquire()
+    dead._ended.set()
+    first, second = ObjectLock(folder, 60.0), ObjectLock(folder, 60.0)
+    monkeypatch.setattr(ObjectLock, "_now", lambda self: time.time() + 1000)  # silent for long
+    renew = second._renew
+
+    def after_the_first(mode: Any) -> bool:
+        if mode != "create":  # both have seen the same stale lock; the first is faster
+            first.acquire()
+            monkeypatch.undo()
+        return renew(mode)
+
+    monkeypatch.setattr(second, "_renew", after_the_first)
+    with pytest.raises(TransientError, match="is being written"):
+        second.acquire()
+    first.check()
+    first.release()
+
+
+def test_a_manifest_is_created_once(folder: ObjectPath) -> None:
+    assert (folder / ".manifest.json").create(b"one") and not (folder / ".manifest.json").create(b"two")
+    assert (folder / ".manifest.json").read_bytes() == b"one"
+
+
+def test_parts_that_the_manifest_does_not_list_are_refused(workshop: Path, folder: ObjectPath) -> None:
+    succeed("generate", *command(workshop, "generate", folder))
+    (folder / "responses" / "part-00009.parquet").create(b"late")
+    assert "part-00009.parquet is not in the manifest" in refused("expand", *command(workshop, "expand", folder))
+
+
+def test_an_adapter_in_a_bucket_is_read_from_a_checked_copy(folder: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lengthen.common.store import files
+
+    monkeypatch.setattr(files, "CACHE", tmp_path)
+    monkeypatch.setattr("lengthen.common.model.CACHE", tmp_path)
+    (tmp_path / "weights").write_bytes(b"weights")
+    sha256 = files.file_digest(tmp_path / "weights")
+    row = {
+        "id": "0" * 32, "role": "generator", "base_model": "b", "path": ".adapter", "sha256": sha256, "adapter_sha256_before": None,
+        "rows": 1, "rejected_rows": 0, "tokens": 1, "steps": 1, "train_loss": 1.0, "eval_loss": None, "iteration": 1, "seed": 1,
+    }  # fmt: skip
+    with DatasetWriter(folder, ADAPTERS, Origin({}), Store()) as adapters:
+        with adapters.placing(".adapter/adapter_model.safetensors") as temporary:
+            temporary.write_bytes(b"weights")
+        adapters.add(row)
+        adapters.commit(1, {})
+    adapter = open_adapter(folder, None)
+    assert (adapter.path / "adapter_model.safetensors").read_bytes() == b"weights" and adapter.sha256 == sha256
+    assert open_adapter(folder, None) == adapter
+
+
+def test_places_that_are_none() -> None:
+    for text in ("ftp://somewhere/x", "s3://", "s3://bucket/../other"):
+        with pytest.raises(UserError, match="is no place in an object store"):
+            parse_folder(text)
+
+
+def test_no_bucket_is_exit_2_and_no_server_is_exit_75(workshop: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = command(workshop, "generate", ObjectPath.parse("s3://no-such-bucket/run"))
+    assert "no-such-bucket" in refused("generate", *arguments)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    result = run("generate", *command(workshop, "generate", ObjectPath.parse("s3://another/run")))
+    assert result.exit_code == 75 and "s3://another/run" in result.stderr, result.output
