@@ -55,6 +55,7 @@ class Echo(Section):
 class Store(Section):
     flush_seconds: Annotated[float, Field(gt=0)] = 10.0  # the most finished work that a kill can cost
     flush_rows: Count = 1000
+    grace_seconds: Annotated[float, Field(ge=0)] = 10.0  # after SIGTERM, for the engine calls under way; those that end are kept
     lease_seconds: Annotated[float, Field(gt=0)] = 60.0  # a writer that is silent for longer may be replaced
 
 

@@ -7,6 +7,9 @@ what is missing.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,6 +30,8 @@ class Calls:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.tokens = 0
+        self.kept = self.in_flight = 0  # calls of earlier runs; calls under way
+        self.stopping = False
         self._known: dict[tuple[str, str], Completion] = {}
 
     def load(self, done: set[str]) -> int:
@@ -35,11 +40,23 @@ class Calls:
             for row in batch.to_pylist():
                 if row["id"] not in done:
                     self._known[row["id"], row["call"]] = Completion(row["text"], row["tokens"], row["finish_reason"])
+        self.kept = len(self._known)
         return sum(completion.tokens for completion in self._known.values())
 
     def of(self, engine: Engine, row: str) -> RowCalls:
         """The engine as one row uses it."""
         return RowCalls(self, engine, row)
+
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """Around an engine call. Once the stage is stopping, none is begun: it waits here until it is cancelled."""
+        if self.stopping:
+            await asyncio.get_running_loop().create_future()
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     def take(self, row: str, call: str) -> Completion | None:
         """A finished call, once."""
@@ -71,7 +88,8 @@ class RowCalls:
         """See `Engine.complete`."""
         if known := self.calls.take(self.row, call):
             return known
-        completion = await self.engine.complete(prompt, sampling, adapter=adapter, watch=watch)
+        async with self.calls.admitted():
+            completion = await self.engine.complete(prompt, sampling, adapter=adapter, watch=watch)
         self.calls.add(self.row, call, completion)
         return completion
 
@@ -79,6 +97,7 @@ class RowCalls:
         """See `Engine.score`."""
         if known := self.calls.take(self.row, call):
             return [float(value) for value in known.text.split()]
-        values = await self.engine.score(prompt, continuations)
+        async with self.calls.admitted():
+            values = await self.engine.score(prompt, continuations)
         self.calls.add(self.row, call, Completion(" ".join(map(repr, values)), 0, "stop"))
         return values

@@ -23,7 +23,9 @@ class Journal:
 
     def __init__(self, folder: Folder, lock: Hold, table: Table, flush_rows: int, flush_seconds: float) -> None:
         self.folder, self.lock, self.table = folder, lock, table
-        self.flush_rows, self.flush_seconds = flush_rows, flush_seconds
+        self.flush_rows = flush_rows
+        # Looked at every quarter of flush_seconds: what could be older than that at the next look is saved at this one.
+        self._due_seconds = flush_seconds * 3 / 4
         self._pending: list[dict[str, Any]] = []
         self._since = time.monotonic()
         self._writer, self._flushes = uuid4().hex[:8], 0
@@ -35,7 +37,7 @@ class Journal:
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        if len(self._pending) >= self.flush_rows or (self._pending and time.monotonic() - self._since >= self.flush_seconds):
+        if len(self._pending) >= self.flush_rows or (self._pending and time.monotonic() - self._since >= self._due_seconds):
             self.flush()
 
     def flush(self) -> None:

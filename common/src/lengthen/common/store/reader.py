@@ -41,7 +41,7 @@ class Dataset:
         for part in parts:
             with open_parquet(self.folder / part.path) as file:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-                    yield from batch.to_pylist()
+                    yield from _rows_of(batch)
 
     def verify(self) -> None:
         """Check every part's path, size, digest, schema and row count against the manifest.
@@ -72,6 +72,20 @@ class Dataset:
             raise UserError(f"{path} is no Parquet file that can be read: {error}; make the dataset again") from error
         if rows != part.rows:
             raise UserError(f"{path} has {rows} rows, the manifest says {part.rows}; make the dataset again")
+
+
+def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """A batch's rows. Bytes that are no UTF-8 (Parquet doesn't check) become lone surrogates, which the stages reject."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except UnicodeDecodeError:
+        columns = [column.cast(pa.binary()) if pa.types.is_string(column.type) else column for column in batch.columns]
+        rows = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+        return [
+            {name: value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for name, value in row.items()}
+            for row in rows
+        ]
 
 
 def open_any(folder: Folder) -> Dataset:

@@ -32,6 +32,8 @@ from lengthen.common.store.origin import WORK, Origin, read_json
 from lengthen.common.store.place import Folder
 from lengthen.common.tables import REJECTED, Table
 
+SELECTED_OUT = "selected_out"  # the reason of rows that length-biased selection leaves out
+
 
 class DatasetWriter:
     """The one writer of a dataset, from `with` to its end. `done` holds the ids that an earlier, stopped run has finished.
@@ -43,10 +45,12 @@ class DatasetWriter:
     def __init__(
         self, folder: Folder, table: Table, origin: Origin, store: Store, overwrite: bool = False, *, replays: bool = False
     ) -> None:
-        self.folder, self.table, self.origin, self.overwrite = folder, table, origin, overwrite
+        self.folder, self.table, self.origin, self.store, self.overwrite = folder, table, origin, store, overwrite
         self.replays = replays  # a resumed run goes through finished rows' calls again, since later rows depend on them
         self.work = folder / WORK
         self.done: set[str] = set()
+        self.resumed = ""  # what earlier runs have left, in words
+        self._rejections = 0
         self._lock: Hold = _lock(folder, store.lease_seconds)
         self._rows, self._rejected, calls = (
             Journal(self.work, self._lock, kind, store.flush_rows, store.flush_seconds) for kind in (table, REJECTED, CALLS)
@@ -79,6 +83,12 @@ class DatasetWriter:
         kept += 0 if self.replays else _tokens(self._rows) + _tokens(self._rejected)
         self._tokens_lost = int(before.get("tokens_lost", 0)) + max(0, int(before["tokens"]) - kept)
         self.calls.tokens = kept
+        self._rejections = _refused(self._reasons())
+        if self._runs > 1:
+            self.resumed = (
+                f"goes on after {self._runs - 1} stopped run{'s' * (self._runs > 2)}: {len(self.done)} rows and {self.calls.kept} "
+                f"engine calls of unfinished rows are kept, {self._tokens_lost:,} tokens were lost"
+            )
         self._save_spent()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -100,7 +110,18 @@ class DatasetWriter:
     def reject(self, row: str, parent: str | None, reason: str, detail: str, text: str = "", attempts: int = 0, tokens: int = 0) -> None:
         values = {"id": row, "parent_id": parent, "reason": reason, "detail": detail}
         self._rejected.add({**values, "text": text, "attempts": attempts, "tokens": tokens})
+        self._rejections += reason != SELECTED_OUT
         self.done.add(row)
+
+    def refuse_share(self, rows_in: int, allowed: float) -> None:
+        """Stop as soon as more rows are rejected than may be.
+
+        Raises:
+            UserError: names the reasons.
+        """
+        if self._rejections > allowed * rows_in:
+            self.flush()
+            raise self._too_many(rows_in, self._reasons(), allowed)
 
     def flush_if_due(self) -> None:
         """Save what has waited long enough, and what was spent. To be called about once a second."""
@@ -220,10 +241,15 @@ class DatasetWriter:
                 f"{self.folder}: no row is left of {rows_in} ({taken or 'the input is empty'}); "
                 f"look at the rejected texts in {self.work}, then loosen that filter or give more rows"
             )
-        if reasons.total() > allowed * rows_in:
-            raise UserError(
-                f"{self.folder}: {reasons.total()} of {rows_in} rows were rejected, more than the allowed share {allowed} ({taken})"
-            )
+        if _refused(reasons) > allowed * rows_in:
+            raise self._too_many(rows_in, reasons, allowed)
+
+    def _too_many(self, rows_in: int, reasons: Counter[str], allowed: float) -> UserError:
+        taken = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        return UserError(
+            f"{self.folder}: {_refused(reasons)} of {rows_in} rows were rejected, more than the allowed share {allowed} ({taken}); "
+            f"look at the texts in {self.work}, then loosen that filter, mend the input, or raise max_rejected_share"
+        )
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
@@ -241,6 +267,11 @@ class DatasetWriter:
         """Remove an older dataset and its journal: the manifest first, so that no reader takes what is left for complete."""
         stale = [*self.folder.glob("part-*.parquet"), *(self.folder / ".rejected").glob("part-*.parquet"), *self.work.glob("*.parquet")]
         self._lock.remove([self.folder / MANIFEST, *stale, self.work / "spent.json"])
+
+
+def _refused(reasons: Counter[str]) -> int:
+    """Rows that were rejected for a fault. To be selected out is none."""
+    return reasons.total() - reasons[SELECTED_OUT]
 
 
 def _lock(folder: Folder, lease_seconds: float) -> Hold:

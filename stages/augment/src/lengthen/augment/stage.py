@@ -14,7 +14,7 @@ from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.job import Job
 from lengthen.common.progress import StageProgress
 from lengthen.common.promptfile import PromptFile, load_prompt
-from lengthen.common.rows import Rejection, StopOnSignal, finish_together, flush_when_due, record
+from lengthen.common.rows import Rejection, record, run_tasks
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import INSTRUCTIONS
@@ -59,7 +59,6 @@ async def _grow(
     open_slots: list[Slot],
     constants: dict[str, Any],
 ) -> None:
-    stop = StopOnSignal()
     with StageProgress("augment", len(open_slots)) as progress:
 
         def finished(slot: Slot, outcome: dict[str, Any] | Rejection) -> None:
@@ -75,15 +74,7 @@ async def _grow(
                 still = await grower.wave(still)
 
         grower = Grower(job, engine, writer.calls, pool, prompts, finished)
-        tasks = [asyncio.create_task(waves())]
-        flusher = asyncio.create_task(flush_when_due(writer, progress))
-        stop.cancels(tasks)
-        try:
-            await finish_together(tasks)
-        finally:
-            flusher.cancel()
-            writer.flush()
-    stop.raise_if_stopped()
+        await run_tasks([waves()], writer, progress)
 
 
 def _pool(job: Job, seeds: list[Example], datasets: list[Dataset]) -> Pool:

@@ -39,7 +39,7 @@ def evaluate(job: Job, adapter: Path | None, benchmark_file: Path | None) -> Non
             async def make(item: Work[BenchmarkPrompt]) -> dict[str, Any] | Rejection:
                 return await answer_and_score(item, engine, job, writer.calls) | constants
 
-            run_rows("evaluate", works, rows_in, make, writer, job.config.engine.rows_in_flight)
+            run_rows(job, works, rows_in, make, writer)
 
         job.with_engine(work, [])
         figures = {f"mean_{name}": writer.mean(name) for name in ("words", "length_score", "repetition")}

@@ -44,7 +44,7 @@ def expand(job: Job, responses: Path, adapter: Path | None) -> None:
                 outcome = await lengthen(item, engine, writer.calls, job, prompts[item.source["language"]])
                 return outcome if isinstance(outcome, Rejection) else outcome | constants
 
-            run_rows("expand", works_of(job, dataset, settings.extensions), rows_in, make, writer, job.config.engine.rows_in_flight)
+            run_rows(job, works_of(job, dataset, settings.extensions), rows_in, make, writer, settings.max_rejected_share)
 
         job.with_engine(work, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts.values()])
         figures = {"mean_words": writer.mean("expansion_words"), "mean_growth": writer.mean("growth")}

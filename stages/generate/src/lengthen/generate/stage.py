@@ -36,7 +36,7 @@ def generate(job: Job, instructions: Path, adapter: Path | None) -> None:
                 outcome = await answer(item, engine, job, writer.calls)
                 return outcome if isinstance(outcome, Rejection) else outcome | constants
 
-            run_rows("generate", works_of(job, dataset, settings.responses), rows_in, make, writer, job.config.engine.rows_in_flight)
+            run_rows(job, works_of(job, dataset, settings.responses), rows_in, make, writer, settings.max_rejected_share)
 
         job.with_engine(work, [])
         job.say_result(writer.commit(rows_in, {"mean_words": writer.mean("words")}, settings.max_rejected_share))
