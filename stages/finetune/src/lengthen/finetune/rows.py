@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lengthen.common.errors import UserError
+from lengthen.common.flaws import flaw_of
 from lengthen.common.ids import row_random
 from lengthen.common.job import Job
 from lengthen.common.selection import select
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.tables import EXPANSIONS
 from lengthen.common.text.check import unfit
 from lengthen.finetune.examples import example
 
@@ -50,7 +52,8 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     too_long = seen = 0
     for row in _selected(job, datasets, writer):
         seen += 1
-        if bad := unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens):
+        bad = flaw_of(EXPANSIONS, row, job.config.model.context_tokens)
+        if bad := bad or unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens):
             writer.reject(row["id"], row["response_id"], bad.reason, bad.detail)
             continue
         encoded = _encode(job, chat, row, role)
