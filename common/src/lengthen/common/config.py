@@ -144,6 +144,10 @@ class Evaluate(Section):
     sampling: Sampling = Sampling()
 
 
+# They stop a run but decide no row: a run that one of them stopped may go on with another value.
+_STOPPING = {"max_rejected_share", "max_over_long_share"}
+
+
 class Config(Section):
     languages: Annotated[list[Language], Field(min_length=1)] = ["en"]
     seed: Annotated[int, Field(ge=0)] = 0
@@ -164,7 +168,7 @@ class Config(Section):
         values |= {"model.context_tokens": self.model.context_tokens, "model.dtype": self.model.dtype}
         for section in sections:
             values |= _flat(section, getattr(self, section).model_dump(mode="json"))
-        return values
+        return {name: value for name, value in values.items() if name.rpartition(".")[2] not in _STOPPING}
 
 
 def load_config(path: Path, overrides: list[str] | None = None, seed: int | None = None) -> Config:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,8 +27,15 @@ def disk_errors(path: Path, need: int = 0) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        wanted = f" ({need:,} bytes to write)" if need else ""
-        raise TransientError(f"{path}: {error.strerror}{wanted}; make room and run the same command again") from error
+        wanted = f" ({need:,} bytes to write before compression, {_free(path)} free)" if need else ""
+        remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "look at the disk"
+        raise TransientError(f"{path}: {os.strerror(error.errno)}{wanted}; {remedy} and run the same command again") from error
+
+
+def _free(path: Path) -> str:
+    with suppress(OSError):
+        return f"{shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free:,}"
+    return "unknown"
 
 
 def sync_folder(folder: Path) -> None:
@@ -74,7 +82,11 @@ def create_exclusively(path: Path, content: bytes, staging: Path | None = None) 
                 os.link(temporary, path)
             except FileExistsError:
                 return False
-            sync_folder(path.parent)
+            try:
+                sync_folder(path.parent)
+            except OSError:
+                path.unlink(missing_ok=True)  # it might not outlast a power cut: then it must not be there at all
+                raise
             return True
         finally:
             temporary.unlink(missing_ok=True)

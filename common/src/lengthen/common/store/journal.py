@@ -49,8 +49,9 @@ class Journal:
         if not self._pending:
             return
         path = self.folder / f"{self.table.name}-{self._writer}-{self._flushes:06d}.parquet"
-        with self.lock.placing(path) as temporary:
-            pq.write_table(pa.Table.from_pylist(self._pending, self.table.schema), temporary, compression="zstd")
+        rows = pa.Table.from_pylist(self._pending, self.table.schema)
+        with self.lock.placing(path, rows.nbytes) as temporary:
+            pq.write_table(rows, temporary, compression="zstd")
         self._flushes += 1
         self._pending.clear()
 

@@ -56,21 +56,25 @@ class Lock:
         """Give the lock back, unless it was taken away."""
         self._ended.set()
         self._beat.join()
-        if self.scratch.exists():
-            self._move_away(self.token)
-        with suppress(OSError):
-            self.work.rmdir()  # nothing is left of a finished dataset's work
+        with suppress(OSError):  # on a failing disk it stays, and the next writer finds that its holder is gone
+            if self.scratch.exists():
+                self._move_away(self.token)
+            self.work.rmdir()  # where nothing is left of a finished dataset's work
 
     @contextmanager
-    def placing(self, target: Path) -> Iterator[Path]:
+    def placing(self, target: Path, need: int = 0) -> Iterator[Path]:
         """A temporary path; what was written there takes the place of `target`, whole and synced, when the block ends.
+
+        Args:
+            target: where it goes.
+            need: about how many bytes, for the message of a full disk.
 
         Raises:
             TransientError: the dataset was taken over, or the disk is full or failing.
         """
         temporary = self.scratch / uuid4().hex
         try:
-            with disk_errors(target):
+            with disk_errors(target, need):
                 yield temporary
         except FileNotFoundError as error:
             raise self._explained(error) from error
@@ -103,10 +107,12 @@ class Lock:
     def clear_work(self) -> None:
         """Remove the journal and what earlier writers left, but not the lock."""
         for path in self.work.iterdir():
-            if path.is_file():
-                path.unlink(missing_ok=True)
-            elif path != self.path and not path.name.startswith("new-"):  # a newcomer's; it is turned away by itself
-                shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir():
+                if path != self.path and not path.name.startswith("new-"):  # a newcomer's; it is turned away by itself
+                    shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):  # the dataset is complete: what is left here does no harm
+                    path.unlink()
 
     def check(self) -> None:
         """Raises: TransientError: the dataset was taken over."""
@@ -115,9 +121,10 @@ class Lock:
 
     def _offer(self, prepared: Path) -> bool:
         """Try to make a folder of ours the lock."""
-        with disk_errors(prepared):
+        holder = json.dumps(this_process() | {"token": self.token})
+        with disk_errors(prepared, len(holder)):
             (prepared / self.token).mkdir(parents=True, exist_ok=True)
-            (prepared / "holder.json").write_text(json.dumps(this_process() | {"token": self.token}))
+            (prepared / "holder.json").write_text(holder)
             return rename_if_free(prepared, self.path)
 
     def _explained(self, error: FileNotFoundError) -> Exception:
@@ -172,7 +179,7 @@ class Hold(Protocol):
 
     def acquire(self) -> None: ...
     def release(self) -> None: ...
-    def placing(self, target: Any) -> AbstractContextManager[Path]: ...
+    def placing(self, target: Any, need: int = 0) -> AbstractContextManager[Path]: ...
     def put(self, file: Path, target: Any) -> None: ...
     def create(self, target: Any, content: bytes) -> bool: ...
     def remove(self, targets: list[Any]) -> None: ...

@@ -62,10 +62,10 @@ class ObjectLock:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     @contextmanager
-    def placing(self, target: ObjectPath) -> Iterator[Path]:
+    def placing(self, target: ObjectPath, need: int = 0) -> Iterator[Path]:
         """See `Lock.placing`."""
         temporary = self.scratch / uuid4().hex
-        with disk_errors(temporary):
+        with disk_errors(temporary, need):
             try:
                 yield temporary
                 self.put(temporary, target)

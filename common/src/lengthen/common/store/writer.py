@@ -260,8 +260,9 @@ class DatasetWriter:
         self._write("spent.json", spent)
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
-        with self._lock.placing(self.work / name) as temporary:
-            temporary.write_text(json.dumps(value))
+        content = json.dumps(value)
+        with self._lock.placing(self.work / name, len(content)) as temporary:
+            temporary.write_text(content)
 
     def _clear(self) -> None:
         """Remove an older dataset and its journal: the manifest first, so that no reader takes what is left for complete."""

@@ -1,0 +1,77 @@
+"""Writes one small dataset in many processes, each to meet its own fault: the k-th call of one system call fails.
+
+    strace -f -e inject=fsync:error=EIO:when=K python faulty.py FOLDER fsync K COUNT STEP
+
+strace counts calls by process. So the k-th child first makes K - k calls that come to nothing; then its k-th real one is call K.
+Each child writes to FOLDER/k, its stderr goes to FOLDER/k.err, and its exit code to FOLDER/codes.json. COUNT 0: one child, and
+no fault.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from conftest import instruction_row
+from lengthen.common.cli import with_exit_codes
+from lengthen.common.config import Store
+from lengthen.common.engine.protocol import Completion
+from lengthen.common.store.origin import Origin
+from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.tables import INSTRUCTIONS
+
+_CLOSED = 987  # a file descriptor that is not open
+_IDLE = {
+    "write": lambda: os.write(_CLOSED, b""),
+    "fsync": lambda: os.fsync(_CLOSED),
+    "rename": lambda: Path("/nowhere/a").rename("/nowhere/b"),
+    "link": lambda: os.link("/nowhere/a", "/nowhere/b"),
+}
+
+
+def write_dataset(folder: Path) -> None:
+    """Five rows in three flushes, one of them rejected, with their engine calls."""
+    with DatasetWriter(folder, INSTRUCTIONS, Origin({"test": 1}), Store(flush_rows=2)) as writer:
+        for number in range(5):
+            row = instruction_row(number, f"Write about subject {number}.")
+            if row["id"] in writer.done:
+                continue
+            writer.calls.add(row["id"], "1", Completion("text", 1, "stop"))
+            if number == 3:
+                writer.reject(row["id"], None, "empty", "")
+            else:
+                writer.add(row)
+        writer.commit(5, {})
+
+
+def child(folder: Path, call: str, idle: int) -> None:
+    os.dup2(os.open(f"{folder}.err", os.O_CREAT | os.O_WRONLY), 2)
+    for _ in range(idle):
+        with suppress(OSError):
+            _IDLE[call]()
+    with_exit_codes(lambda: write_dataset(folder))
+
+
+def main() -> None:
+    folder, call, fault, count, step = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
+    codes = {}
+    for k in range(1, count + 1, step) if count else [0]:
+        if pid := os.fork():
+            codes[k] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            continue
+        code = 1
+        try:
+            child(folder / str(k), call, fault - k if count else 0)
+            code = 0
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        finally:
+            os._exit(code)  # a bug's traceback is missing then; its code 1 is what the test looks at
+    (folder / "codes.json").write_text(json.dumps(codes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What makes a dataset another one is refused and named; what only changes how it is made goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from conftest import expansion_row, instruction_row, refused, response_row, succeed, write
+from lengthen.common.config import Config, Store, load_config
+from lengthen.common.promptfile import PromptFile
+from lengthen.common.store.files import file_digest
+from lengthen.common.store.origin import Origin
+from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.tables import ADAPTERS, INSTRUCTIONS, RESPONSES
+
+LONG = " ".join(f"river{n} stone{n} keeps." for n in range(20))
+# Which sections of the config decide a stage's rows, beside the seed, the languages and the model.
+SECTIONS = {"augment": ["augment"], "generate": ["generate", "check"], "expand": ["expand", "check"], "evaluate": ["evaluate"]}
+STOPPING = {"augment.max_rejected_share", "generate.max_rejected_share", "expand.max_rejected_share"}
+LITERAL = {"model.dtype": "float16", "expand.target_growth": 3.0}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """Each stage's complete dataset."""
+    folder = tmp_path_factory.mktemp("fingerprint")
+    tiny.write_config(folder / "config.yaml", model)
+    write(folder / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(2)])
+    write(folder / "responses", RESPONSES, [response_row(n, LONG) for n in range(4)])
+    for stage in SECTIONS:
+        succeed(stage, *command(folder, stage))
+    return folder
+
+
+def command(folder: Path, stage: str) -> list[str]:
+    source = {"generate": ["--input", f"{folder}/instructions"], "expand": ["--input", f"{folder}/responses"]}.get(stage, [])
+    return ["--config", f"{folder}/config.yaml", "--engine", "echo", *source, "--output", f"{folder}/{stage}"]
+
+
+def leaves(config: Config, section: str) -> Iterator[tuple[str, Any]]:
+    def walk(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield from walk(f"{prefix}.{name}", inner)
+        else:
+            yield prefix, value
+
+    yield from walk(section, getattr(config, section).model_dump(mode="json"))
+
+
+def other(name: str, value: Any) -> Any:
+    """Another value that the config takes too."""
+    if name in LITERAL:
+        return LITERAL[name]
+    if isinstance(value, bool):
+        return str(not value).lower()
+    return value + 1 if isinstance(value, int) else value * 0.95 if value else 0.05
+
+
+def settings(folder: Path, sections: list[str]) -> list[tuple[str, Any]]:
+    config = load_config(folder / "config.yaml")
+    return [(name, other(name, value)) for section in sections for name, value in leaves(config, section)]
+
+
+@pytest.mark.parametrize("stage", SECTIONS)
+def test_every_setting_that_decides_rows_is_refused_and_named(workshop: Path, stage: str) -> None:
+    found = [*settings(workshop, [*SECTIONS[stage], "echo"]), ("seed", 5), ("model.dtype", "float16"), ("model.context_tokens", 200)]
+    assert len(found) > 10
+    for name, value in found:
+        if name not in STOPPING:
+            line = refused(stage, *command(workshop, stage), "--set", f"{name}={value}")
+            assert f"is complete with other settings ({name}: " in line, (name, line)
+
+
+@pytest.mark.parametrize("stage", SECTIONS)
+def test_settings_that_only_change_how_it_is_made_are_no_difference(workshop: Path, stage: str) -> None:
+    others = [section for section in ("augment", "generate", "expand", "finetune") if section not in SECTIONS[stage]]
+    found = settings(workshop, ["engine", "store"]) + [(name, 0.5) for name in STOPPING]
+    found += [(f"{section}.length_biased_selection", "false") for section in others if section in ("expand", "finetune")]
+    assert len(found) > 10
+    for name, value in found:
+        assert "already complete" in succeed(stage, *command(workshop, stage), "--set", f"{name}={value}").stderr, name
+
+
+def test_another_input_is_named(workshop: Path, tmp_path: Path) -> None:
+    write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write about theme {n}.") for n in range(2)])
+    arguments = command(workshop, "generate")
+    arguments[arguments.index("--input") + 1] = str(tmp_path / "instructions")
+    assert "(input.instructions: " in refused("generate", *arguments)
+
+
+def test_the_same_rows_in_another_folder_are_the_same_input(workshop: Path, tmp_path: Path) -> None:
+    write(tmp_path / "moved", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(2)])
+    arguments = command(workshop, "generate")
+    arguments[arguments.index("--input") + 1] = str(tmp_path / "moved")
+    assert "already complete" in succeed("generate", *arguments).stderr
+
+
+def test_another_adapter_is_named(workshop: Path, tmp_path: Path) -> None:
+    for stage in ("generate", "expand"):
+        assert "(adapter: null -> " in refused(stage, *command(workshop, stage), "--adapter", adapter(tmp_path / stage))
+
+
+def adapter(folder: Path) -> Path:
+    """A complete adapter dataset with weights that no engine will load."""
+    weights = folder.parent / f"{folder.name}-weights"
+    weights.write_bytes(b"weights")
+    row = {
+        "id": "0" * 32, "role": "generator", "base_model": "b", "path": ".adapter", "sha256": file_digest(weights), "tokens": 1,
+        "adapter_sha256_before": None, "rows": 1, "rejected_rows": 0, "steps": 1, "train_loss": 1.0, "eval_loss": None,
+        "iteration": 1, "seed": 1,
+    }  # fmt: skip
+    with DatasetWriter(folder, ADAPTERS, Origin({}), Store()) as writer:
+        with writer.placing(".adapter/adapter_model.safetensors") as temporary:
+            temporary.write_bytes(b"weights")
+        writer.add(row)
+        writer.commit(1, {})
+    return folder
+
+
+def test_another_prompt_file_is_named(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stage, module in (("expand", "lengthen.expand.stage.load_extend_prompt"), ("augment", "lengthen.augment.stage.load_prompt")):
+        import importlib
+
+        package, _, name = module.rpartition(".")
+        load = getattr(importlib.import_module(package), name)
+
+        def changed(*arguments: Any, load: Any = load) -> PromptFile:
+            found: PromptFile = load(*arguments)
+            return PromptFile(found.template.template + " Please.", set(found.variables))
+
+        monkeypatch.setattr(module, changed)
+        assert "(prompt." in refused(stage, *command(workshop, stage))
+
+
+def test_a_begun_dataset_goes_on_with_another_bound_on_rejected_rows(workshop: Path, tmp_path: Path) -> None:
+    """The run that stopped said: raise max_rejected_share."""
+    arguments = [*command(workshop, "generate")[:-1], str(tmp_path / "out"), "--set", "generate.responses=20"]
+    arguments += ["--set", "echo.cut_share=0.5", "--set", "generate.attempts=1"]
+    assert "raise max_rejected_share" in refused("generate", *arguments, "--set", "generate.max_rejected_share=0.01")
+    succeed("generate", *arguments, "--set", "generate.max_rejected_share=0.9")
+
+
+def test_expansions_of_another_version_are_refused(workshop: Path, tmp_path: Path) -> None:
+    from lengthen.common.tables import EXPANSIONS
+
+    folder = write(tmp_path / "expansions", EXPANSIONS, [expansion_row(1, LONG, LONG)])
+    manifest = folder / ".manifest.json"
+    manifest.write_text(manifest.read_text().replace(f'"version": {EXPANSIONS.version}', '"version": 99'))
+    line = refused("finetune", "--config", f"{workshop}/config.yaml", "--input", folder, "--output", tmp_path / "g", "--role", "generator")
+    assert "expansions version 99, this program reads" in line
