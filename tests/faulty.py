@@ -19,6 +19,7 @@ from conftest import instruction_row
 from lengthen.common.cli import with_exit_codes
 from lengthen.common.config import Store
 from lengthen.common.engine.protocol import Completion
+from lengthen.common.environment import environment
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import INSTRUCTIONS
@@ -57,6 +58,7 @@ def child(folder: Path, call: str, idle: int) -> None:
 
 def main() -> None:
     folder, call, fault, count, step = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
+    environment()  # here, once: it asks git
     codes = {}
     for k in range(1, count + 1, step) if count else [0]:
         if pid := os.fork():
