@@ -123,7 +123,7 @@ test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests
 	$(BIN)/pytest
 
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills, a million rows
-	LENGTHEN_KILLS=1000 $(BIN)/pytest tests/test_survival.py -k random
+	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'
 	$(BIN)/pytest -s -m torture tests/test_torture.py
 
 clean: ## remove the run RUN, and caches

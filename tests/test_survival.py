@@ -19,6 +19,7 @@ import tiny
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
 from lengthen.common.config import Store
 from lengthen.common.errors import TransientError
+from lengthen.common.selection import select
 from lengthen.common.store.lock import Lock
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.origin import Origin
@@ -271,6 +272,9 @@ def test_four_sealed_shards_are_the_dataset_written_whole(workshop: Path, tmp_pa
         for key in ("content_digest", "rows_in", "rows_out", "rejected", "fingerprint", "tokens"):
             assert whole[key] == sealed[key], key
         assert rows(tmp_path / target, target) == rows(workshop / target, target)
+        column = {"responses": "words", "expansions": "expansion_words"}[target]
+        chosen = [select(open_dataset(folder / target, tables(target)), column, 0) for folder in (tmp_path, workshop)]
+        assert chosen[0] == chosen[1] and chosen[0]
         assert "as the manifest says" in run_dataset(main, "verify", tmp_path / target)
         assert "already complete" in succeed(stage, *command(source, config, stage, tmp_path)).stderr
 
@@ -363,15 +367,37 @@ def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: 
     assert not (tmp_path / "out").exists()
 
 
-def children(pid: int) -> set[int]:
-    """Every process below one, from /proc."""
-    found, waiting = set(), [pid]
-    while waiting:
-        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            below = {int(child) for child in task.read_text().split()}
-            found |= below
-            waiting += below
+def marked(mark: str) -> set[int]:
+    """Every living process that was started, by whomever, with this mark in its environment."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes() and _state(folder) != "Z":
+                found.add(int(folder.name))
+        except OSError:
+            continue
     return found
+
+
+def _state(process: Path) -> str:
+    return (process / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def kill_when(command: list[str], line: str, at_least: int) -> None:
+    """Start a stage, SIGKILL it once it has printed a line; within 5 s nothing that it started is there any more."""
+    mark = f"LENGTHEN_MARK={os.urandom(8).hex()}"
+    environment = os.environ | dict([mark.split("=")])
+    stage = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+    assert stage.stderr is not None
+    while line not in stage.stderr.readline():
+        assert stage.poll() is None
+    assert len(marked(mark)) >= at_least
+    stage.kill()
+    stage.wait()
+    deadline = time.monotonic() + 5
+    while alive := marked(mark):
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.1)
 
 
 @pytest.mark.engine
@@ -380,22 +406,12 @@ def test_no_training_process_outlives_its_killed_stage(tmp_path: Path, model: Pa
     text = " ".join(f"river{n} keeps." for n in range(40))
     data = write(tmp_path / "expansions", EXPANSIONS, [expansion_row(n, text[:60], text) for n in range(4)])
     arguments = ["--config", str(config), "--input", str(data), "--output", str(tmp_path / "generator"), "--role", "generator"]
-    stage = subprocess.Popen([sys.executable, "-m", "lengthen.finetune", *arguments], stderr=subprocess.PIPE, text=True)
-    assert stage.stderr is not None
-    while "step 1/" not in stage.stderr.readline():
-        assert stage.poll() is None
-    below = children(stage.pid)
-    assert len(below) >= 2  # torchrun and its worker
-    stage.kill()
-    stage.wait()
-    deadline = time.monotonic() + 5
-    while alive := [pid for pid in below if Path(f"/proc/{pid}").exists() and "Z" not in _state(pid)]:
-        assert time.monotonic() < deadline, alive
-        time.sleep(0.1)
+    kill_when([sys.executable, "-m", "lengthen.finetune", *arguments], "step 1/", at_least=3)  # the stage, torchrun, its worker
 
 
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
+@pytest.mark.engine
+def test_no_vllm_process_outlives_its_killed_stage(tmp_path: Path, model: Path) -> None:
+    config = tiny.write_config(tmp_path / "c.yaml", model)
+    data = write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(50)])
+    arguments = ["--config", str(config), "--input", str(data), "--output", str(tmp_path / "responses")]
+    kill_when([sys.executable, "-m", "lengthen.generate", *arguments], "engine vllm ready", at_least=1)
