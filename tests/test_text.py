@@ -7,7 +7,7 @@ from lengthen.common.config import Check
 from lengthen.common.text.check import Watch, refusal
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, split_paragraphs
 from lengthen.common.text.repetition import RepetitionCounter, repetition
-from lengthen.common.text.words import count_words, count_words_latin_runs, distinct_n
+from lengthen.common.text.words import count_words, count_words_latin_runs
 
 LIMITS = Check(min_words=3)
 NUMBERS = " ".join(f"word{n}" for n in range(200))
@@ -123,8 +123,3 @@ def test_one_repeated_ngram_in_a_long_text_is_no_reason() -> None:
     sentence = "the old man and the sea went out to the far island."
     text = " ".join(f"word{n}" for n in range(2000)) + f" {sentence} {NUMBERS.replace('word', 'other')} {sentence}"
     assert refusal(text, "stop", LIMITS) is None
-
-
-def test_distinct_n() -> None:
-    assert distinct_n("a b a b a b", 2) == pytest.approx(2 / 5)
-    assert distinct_n("a", 2) == 1.0

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Language = Literal["en"]
+Language = Literal["en", "zh"]  # the rows of `text.languages.LANGUAGES`
 
 
 class Section(BaseModel):

@@ -26,10 +26,3 @@ def count_words_latin_runs(text: str) -> int:
 def units(text: str) -> list[str]:
     """What n-grams are made of: a CJK character, or a run of anything else between white space, in lower case."""
     return [unit.lower() for unit in _UNIT.findall(text)]
-
-
-def distinct_n(text: str, n: int) -> float:
-    """Share of a text's n-grams that differ from each other, in [0, 1]; 1 for a text shorter than n units."""
-    found = units(text)
-    grams = [tuple(found[i : i + n]) for i in range(len(found) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else 1.0
