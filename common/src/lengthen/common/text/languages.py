@@ -38,7 +38,7 @@ _SCRIPTS = {
     "other": r"[^\W\d_]",
 }
 _LETTERS = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _SCRIPTS.items()))
-_CODE = re.compile(r"^ *(```|~~~).*?^ *\1[ \t]*$|`[^`\n]+`|https?://\S+", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^ *(```|~~~).*?^ *\1[ \t]*$|`[^`\n]+`|https?://\S+", re.MULTILINE | re.DOTALL)
 
 # The commonest words of languages in Latin letters. Those of other languages are here so that English can be told from them.
 _FUNCTION_WORDS = {
@@ -56,23 +56,33 @@ _LANGUAGE_OF_SCRIPT = {"han": "zh", "kana": "ja", "hangul": "ko", "cyrillic": "r
 _MAIN = 0.6  # share of a text's units that its own script has at least
 _KANA = 0.1  # share of kana that makes Chinese characters Japanese
 _FUNCTION_SHARE = 0.12  # prose has 0.3 to 0.5 of its own language's function words, 0.01 to 0.08 of another's
+_CLEAR = 1.5  # times the share of the next language
 
 
 def detect(text: str) -> str | None:
     """The language of a text as an ISO 639-1 code ("en", "zh", "fr", …), or None when that is not clear.
 
-    By script, and for Latin letters by the share of function words. Made to be right when it says something: a list of
-    names, a short line or invented words are None.
+    Made to be right when it says something: a list of names, a short line or invented words are None.
+    """
+    found = likeliest(text)
+    return found[0] if found else None
+
+
+def likeliest(text: str) -> tuple[str, float] | None:
+    """What `detect` says, with the share that says so: of the text's units in that script, or of the words that are
+    function words of that language where several share the Latin script.
     """
     counts = script_units(text)
-    total = sum(counts.values())
+    total = counts.total()
     east = counts["han"] + counts["kana"]
     if total and counts["kana"] > _KANA * east and east >= _MAIN * total:
-        return "ja"
+        return "ja", east / total
     script, most = max(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     if not total or most < _MAIN * total:
         return None
-    return _by_function_words(text) if script == "latin" else _LANGUAGE_OF_SCRIPT.get(script)
+    if script == "latin":
+        return _by_function_words(text)
+    return (_LANGUAGE_OF_SCRIPT[script], most / total) if script in _LANGUAGE_OF_SCRIPT else None
 
 
 def foreign_share(text: str, language: str) -> float:
@@ -88,12 +98,12 @@ def foreign_share(text: str, language: str) -> float:
 
 def script_units(text: str) -> Counter[str]:
     """How many units of each script a text has, outside code and addresses."""
-    return Counter(match.lastgroup or "" for match in _LETTERS.finditer(_CODE.sub(" ", text)))
+    return Counter(match.lastgroup or "" for match in _LETTERS.finditer(CODE.sub(" ", text)))
 
 
-def _by_function_words(text: str) -> str | None:
-    words = Counter(re.findall(_SCRIPTS["latin"], _CODE.sub(" ", text).lower()))
+def _by_function_words(text: str) -> tuple[str, float] | None:
+    words = Counter(re.findall(_SCRIPTS["latin"], CODE.sub(" ", text).lower()))
     total = words.total()
     shares = {language: sum(words[word] for word in known) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]
-    return first if share >= _FUNCTION_SHARE and share > 1.5 * next_share else None
+    return (first, share) if share >= _FUNCTION_SHARE and share > _CLEAR * next_share else None

@@ -9,7 +9,8 @@ _CJK = "\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 _LATIN_RUN = re.compile(r"\b[a-zA-Z]+\b")
-_UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
+_LONGEST_UNIT = 256  # characters: bounds the work on text without white space while it is streamed
+_UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,{_LONGEST_UNIT}}}")
 
 
 def count_words(text: str) -> int:
@@ -26,3 +27,12 @@ def count_words_latin_runs(text: str) -> int:
 def units(text: str) -> list[str]:
     """What n-grams are made of: a CJK character, or a run of anything else between white space, in lower case."""
     return [unit.lower() for unit in _UNIT.findall(text)]
+
+
+def closed_units(text: str) -> tuple[list[str], str]:
+    """The units of a beginning of a text, without the last one where more text could still lengthen it, and that rest."""
+    found = _UNIT.findall(text)
+    rest = ""
+    if found and text.endswith(found[-1]) and len(found[-1]) < _LONGEST_UNIT and not _CJK_CHARACTER.match(found[-1]):
+        rest = found.pop()
+    return [unit.lower() for unit in found], rest

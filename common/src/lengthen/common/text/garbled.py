@@ -1,0 +1,37 @@
+"""Garbled text: broken characters, wrongly decoded bytes, and letters that make no words."""
+
+from __future__ import annotations
+
+import re
+
+from lengthen.common.text.languages import CODE
+
+_DAMAGE = re.compile(
+    "\ufffd|[\x00-\x08\x0b\x0e-\x1f\x7f]|[\ud800-\udfff]|[\ue000-\uf8ff]|[\ufdd0-\ufdef\ufffe\uffff]"
+    "|Ã[\x80-\xbf]|Â[\x80-\xbf]|â€"  # UTF-8 of Latin letters and of quotation marks, read as Latin-1 or Windows-1252
+    "|[\xe0-\xef][\x80-\x9f\xa1-\xaa\xac-\xba\xbc-\xbf]{2}"  # UTF-8 of anything Asian, read as Latin-1
+    "|锟斤拷|烫烫烫|屯屯屯"  # replacement characters and unset memory, read as GBK
+)
+_CONSONANT = "[bcdfghjklmnpqrstvwxz]"
+_UNREADABLE = re.compile(
+    rf"\b[BCDFGHJKLMNPQRSTVWXZ]?{_CONSONANT}{{4,}}\b"  # no vowel in five letters: English has hardly any such word
+    rf"|\b[A-Za-z]*{_CONSONANT}{{6,}}[a-z]*"
+    r"|\b[A-Za-z]*([a-z])\1{4,}[a-z]*"
+    r"|[A-Za-z0-9+/=%_]{60,}"
+)
+MAX_UNREADABLE = 0.1  # share of the characters. Novels stay under 0.001, random letters are at 0.2
+
+
+def garbled(text: str) -> str | None:
+    """Where a text is garbled or how much of it is, or None."""
+    if match := _DAMAGE.search(text):
+        return f"{match.group()!a} at character {match.start()}"
+    share = unreadable_share(text)
+    return f"{share:.2f} unreadable > {MAX_UNREADABLE}" if share > MAX_UNREADABLE else None
+
+
+def unreadable_share(text: str) -> float:
+    """Share of a text's characters in strings that can't be words, outside code and addresses, in [0, 1]."""
+    prose = CODE.sub(" ", text)
+    unreadable = sum(match.end() - match.start() for match in _UNREADABLE.finditer(prose))
+    return unreadable / len(prose) if unreadable else 0.0
