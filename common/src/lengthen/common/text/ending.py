@@ -9,7 +9,7 @@ from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.phrases import patterns
 from lengthen.common.text.words import count_words
 
-_CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕”’"""
+_CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕—–-"""
 _FENCE = re.compile(r"^ {0,3}(?:>\s*)*(`{3,}|~{3,})(.*)$")
 _RULE = re.compile(r"^\s*(?:[-*_]\s?){3,}$")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)")
@@ -22,6 +22,8 @@ _ADORNMENT = re.compile("(?:\\[\\^?\\w{1,4}\\]|[¹²³⁰-⁹*]|[\U0001f000-\U00
 _ITEM = re.compile(r"^\s*(?:[-*+•·]|\(?\d+[.)、]|\(?[a-zA-Z][.)])(?:\s+(\S.*))?$")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e)\.$")
 _UNDECIDED = (",", ";", ":", "-", "–", "—", "，", "；", "：", "、", "(", "（", "“", "「", "/", "&")
+_INTERRUPTED = re.compile('(?:--|[—–])["”’」』]$')  # speech that another voice cuts short
+_TAIL = 400  # characters of the last line that are looked at: bounds the work on a text of one line
 _SHORT_ITEM = 12  # words; an item may be a phrase without a full stop
 _SIGNATURE = 4  # lines after a letter's closing
 
@@ -62,11 +64,11 @@ def _ends_a_sentence(line: str, language: str) -> bool:
     item = _ITEM.match(line)
     if item and not item.group(1):  # a mark or a number that nothing follows
         return False
-    bare = _LINK.sub(r"\1", line)
-    unadorned = _ADORNMENT.sub("", bare)
+    bare = _LINK.sub(r"\1", line[-_TAIL:])
     if _ABBREVIATION.search(bare):
         return False
-    return bool(_sentence_end(language).search(bare) or _sentence_end(language).search(unadorned))
+    endings = (bare, _ADORNMENT.sub("", bare))
+    return any(_sentence_end(language).search(ending) or _INTERRUPTED.search(ending) for ending in endings)
 
 
 @cache
@@ -79,7 +81,7 @@ def _is_last_item(lines: list[str], language: str) -> bool:
     item = _ITEM.match(lines[-1])
     if not item or not item.group(1):
         return False
-    content = item.group(1).rstrip(_CLOSERS)
+    content = item.group(1).rstrip("*_`~")
     words = content.lower().split()
     if not words or content.endswith(_UNDECIDED) or _dangles(words[-1], language):
         return False

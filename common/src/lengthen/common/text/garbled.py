@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from lengthen.common.text.languages import CODE
 
@@ -13,11 +14,12 @@ _DAMAGE = re.compile(
     "|锟斤拷|烫烫烫|屯屯屯"  # replacement characters and unset memory, read as GBK
 )
 _CONSONANT = "[bcdfghjklmnpqrstvwxz]"
-_UNREADABLE = re.compile(
-    rf"\b[BCDFGHJKLMNPQRSTVWXZ]?{_CONSONANT}{{4,}}\b"  # no vowel in five letters: English has hardly any such word
-    rf"|\b[A-Za-z]*{_CONSONANT}{{6,}}[a-z]*"
-    r"|\b[A-Za-z]*([a-z])\1{4,}[a-z]*"
-    r"|[A-Za-z0-9+/=%_]{60,}"
+_STRING = re.compile(r"[A-Za-z0-9+/=%_]{5,}")
+_NO_WORD = re.compile(
+    rf"^[A-Z]?{_CONSONANT}{{4,}}$"  # no vowel in five letters: English has hardly any such word
+    rf"|{_CONSONANT}{{6}}"
+    r"|([a-z])\1{4}"
+    r"|^.{60}"
 )
 MAX_UNREADABLE = 0.1  # share of the characters. Novels stay under 0.001, random letters are at 0.2
 
@@ -33,5 +35,6 @@ def garbled(text: str) -> str | None:
 def unreadable_share(text: str) -> float:
     """Share of a text's characters in strings that can't be words, outside code and addresses, in [0, 1]."""
     prose = CODE.sub(" ", text)
-    unreadable = sum(match.end() - match.start() for match in _UNREADABLE.finditer(prose))
+    strings = Counter(_STRING.findall(prose))
+    unreadable = sum(len(string) * count for string, count in strings.items() if _NO_WORD.search(string))
     return unreadable / len(prose) if unreadable else 0.0

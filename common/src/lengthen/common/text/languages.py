@@ -35,9 +35,9 @@ _SCRIPTS = {
     "kana": "[\u3041-\u30fa\u31f0-\u31ff]",
     "hangul": "[\uac00-\ud7af\u1100-\u11ff]",
     "cyrillic": "[\u0400-\u052f]+",
-    "other": r"[^\W\d_]",
 }
-_LETTERS = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _SCRIPTS.items()))
+_UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()}
+_OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + "]")
 CODE = re.compile(r"^ *(```|~~~).*?^ *\1[ \t]*$|`[^`\n]+`|https?://\S+", re.MULTILINE | re.DOTALL)
 
 # The commonest words of languages in Latin letters. Those of other languages are here so that English can be told from them.
@@ -98,11 +98,13 @@ def foreign_share(text: str, language: str) -> float:
 
 def script_units(text: str) -> Counter[str]:
     """How many units of each script a text has, outside code and addresses."""
-    return Counter(match.lastgroup or "" for match in _LETTERS.finditer(CODE.sub(" ", text)))
+    prose = CODE.sub(" ", text)
+    counts = Counter({name: len(unit.findall(prose)) for name, unit in _UNITS.items()})
+    return counts + Counter(other=len(_OTHER.findall(prose)))  # without the scripts that don't occur
 
 
 def _by_function_words(text: str) -> tuple[str, float] | None:
-    words = Counter(re.findall(_SCRIPTS["latin"], CODE.sub(" ", text).lower()))
+    words = Counter(_UNITS["latin"].findall(CODE.sub(" ", text).lower()))
     total = words.total()
     shares = {language: sum(words[word] for word in known) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]

@@ -33,8 +33,13 @@ def refused(text: str, language: str) -> str | None:
 def prompt_leak(text: str, prompt: str, language: str) -> str | None:
     """A run of the prompt template's own words in the text. What is filled in for `$name` doesn't count."""
     n = LANGUAGES[language].leak
-    leaked = _runs(text, n) & {run for part in _PLACE.split(prompt) for run in _runs(part, n)}
-    return f"{len(leaked)} runs of {n} words of the prompt, such as: {min(leaked)}" if leaked else None
+    words = f" {_words(text)} "
+    for part in _PLACE.split(prompt):
+        told = _words(part).split()
+        for start in range(len(told) - n + 1):
+            if f" {(run := ' '.join(told[start : start + n]))} " in words:
+                return run
+    return None
 
 
 @cache
@@ -48,6 +53,6 @@ def _plain(text: str) -> str:
     return text.replace("’", "'")
 
 
-def _runs(text: str, n: int) -> set[str]:
-    words = _WORD.findall(_plain(text).lower())
-    return {" ".join(run) for run in zip(*(words[start:] for start in range(n)), strict=False)}
+def _words(text: str) -> str:
+    """The words (Chinese: characters) of a text, in lower case, with single spaces between them."""
+    return " ".join(_WORD.findall(_plain(text).lower()))
