@@ -24,36 +24,9 @@ LIMITS = Check(min_words=1, loop_words=20)
 # Any code points, lone surrogates too; and what Markdown, broken streams and two languages are made of.
 ANYTHING = st.text(st.characters(), max_size=300)
 PARTS = [
-    "a",
-    "b.",
-    "the",
-    "|---|",
-    "|",
-    "```",
-    "~~~",
-    "#",
-    "-",
-    "1.",
-    "[^1]",
-    "](x)",
-    "**",
-    "。",
-    "，",
-    "你好",
-    "好的。",
-    "\t",
-    "“",
-    "”",
-    "…",
-    "😊",
-    "�",
-    "�",
-    "Ã©",
-    "https://a.b/c",
-    "<|im_end|>",
-    "Here",
-    "answer",
-]
+    "a", "b.", "the", "|---|", "|", "```", "~~~", "#", "-", "1.", "[^1]", "](x)", "**", "。", "，", "你好", "好的。", "“", "”", "…", "😊", "\t",
+    "\N{REPLACEMENT CHARACTER}", chr(0xD800), "Ã©", "https://a.b/c", "<|im_end|>", "Here is the answer",
+]  # fmt: skip
 PIECES = st.lists(st.sampled_from([*PARTS, " ", "\n", "\n\n", "\n \n\n", "word "]), max_size=80).map("".join)
 TEXT = st.one_of(ANYTHING, PIECES)
 PARAGRAPH = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=20)
