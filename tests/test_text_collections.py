@@ -10,7 +10,7 @@ import pytest
 from lengthen.common.config import Language
 from lengthen.common.text.diversity import distinct, mean_similarity
 from lengthen.common.text.duplicates import NearDuplicates
-from lengthen.common.text.languages import LANGUAGES, detect, foreign_share
+from lengthen.common.text.languages import LANGUAGES, detect, foreign_share, script_units
 
 ENGLISH = "The river was high that spring, and the men of the village had to carry their boats over the bridge in the dark."
 CHINESE = "那年春天河水涨得很高，村里的人只好在夜里扛着船走过桥去，孩子们跟在后面，一声也不敢出。"
@@ -39,11 +39,11 @@ def test_what_is_unclear_has_no_language(text: str) -> None:
 
 
 def test_code_switching_is_the_share_of_units_in_another_script() -> None:
-    assert foreign_share("我爱 New York", "zh") == pytest.approx(2 / 4)
-    assert foreign_share("I like 你好", "en") == pytest.approx(2 / 4)
-    assert foreign_share(CHINESE, "en") == 1.0
-    assert foreign_share("请运行 `pip install name`：\n```python\nprint('hello world')\n```\n", "zh") == 0.0
-    assert foreign_share("123", "en") == 0.0
+    assert foreign_share(script_units("我爱 New York"), "zh") == pytest.approx(2 / 4)
+    assert foreign_share(script_units("I like 你好"), "en") == pytest.approx(2 / 4)
+    assert foreign_share(script_units(CHINESE), "en") == 1.0
+    assert foreign_share(script_units("请运行 `pip install name`：\n```python\nprint('hello world')\n```\n"), "zh") == 0.0
+    assert foreign_share(script_units("123"), "en") == 0.0
 
 
 def similar(count: int, changed: int) -> str:

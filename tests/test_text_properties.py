@@ -12,7 +12,7 @@ from lengthen.common.config import Check
 from lengthen.common.ids import attempt_seed, row_id
 from lengthen.common.selection import selected
 from lengthen.common.text.check import REASONS, Watch, refusal, unfit
-from lengthen.common.text.languages import LANGUAGES, detect, foreign_share
+from lengthen.common.text.languages import LANGUAGES, detect, foreign_share, script_units
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, join_paragraphs, split_paragraphs
 from lengthen.common.text.repetition import RepetitionCounter, counted, repeated_lines
 from lengthen.common.text.words import count_words, count_words_latin_runs, units
@@ -24,8 +24,8 @@ LIMITS = Check(min_words=1, loop_words=20)
 # Any code points, lone surrogates too; and what Markdown, broken streams and two languages are made of.
 ANYTHING = st.text(st.characters(), max_size=300)
 PARTS = [
-    "a", "b.", "the", "|---|", "|", "```", "~~~", "#", "-", "1.", "[^1]", "](x)", "**", "。", "，", "你好", "好的。", "“", "”", "…", "😊", "\t",
-    "\N{REPLACEMENT CHARACTER}", chr(0xD800), "Ã©", "https://a.b/c", "<|im_end|>", "Here is the answer",
+    "a", "b.", "the", "|---|", "|", "```", "~~~", "#", "-", "1.", "[^1]", "](x)", "**", "。", "，", "你好", "好的。", "“", "”", "…", "😊",
+    "\t", "\N{REPLACEMENT CHARACTER}", chr(0xD800), "Ã©", "https://a.b/c", "<|im_end|>", "Here is the answer",
 ]  # fmt: skip
 PIECES = st.lists(st.sampled_from([*PARTS, " ", "\n", "\n\n", "\n \n\n", "word "]), max_size=80).map("".join)
 TEXT = st.one_of(ANYTHING, PIECES)
@@ -96,7 +96,7 @@ def test_the_check_never_raises_and_says_one_of_its_reasons(text: str, finish: s
     found = refusal(text, finish, LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=prompt)
     assert found is None or (found.reason in REASONS and found.detail)
     assert unfit(text, frozenset()) is None or unfit(text, frozenset()).reason == "garbled"  # type: ignore[union-attr]
-    assert 0 <= foreign_share(text, language) <= 1 and 0 <= repeated_lines(text) <= 1
+    assert 0 <= foreign_share(script_units(text), language) <= 1 and 0 <= repeated_lines(text) <= 1
     assert detect(text) is None or len(detect(text) or "") == 2
 
 

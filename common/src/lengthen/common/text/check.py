@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from lengthen.common.text.ending import breaks_off
 from lengthen.common.text.garbled import garbled
-from lengthen.common.text.languages import LANGUAGES, foreign_share, likeliest
+from lengthen.common.text.languages import LANGUAGES, foreign_share, likeliest, script_units
 from lengthen.common.text.phrases import meta_talk, prompt_leak, refused
 from lengthen.common.text.repetition import NGRAM, RepetitionCounter, counted, repeated_lines
 from lengthen.common.text.words import count_words
@@ -141,7 +141,8 @@ def _repeats(text: str, limits: Limits, language: str) -> Refusal | None:
 
 
 def _in_other_language(text: str, limits: Limits, language: str) -> Refusal | None:
-    if (share := foreign_share(text, language)) > limits.max_foreign:
+    counts = script_units(text)
+    if (share := foreign_share(counts, language)) > limits.max_foreign:
         return Refusal("language", f"{share:.2f} in another script > {limits.max_foreign}")
-    found, share = likeliest(text) or (language, 0.0)
+    found, share = likeliest(text, counts) or (language, 0.0)
     return Refusal("language", f"{share:.2f} of it is {found}, not {language}") if found != language else None

@@ -68,11 +68,11 @@ def detect(text: str) -> str | None:
     return found[0] if found else None
 
 
-def likeliest(text: str) -> tuple[str, float] | None:
+def likeliest(text: str, counts: Counter[str] | None = None) -> tuple[str, float] | None:
     """What `detect` says, with the share that says so: of the text's units in that script, or of the words that are
-    function words of that language where several share the Latin script.
+    function words of that language where several share the Latin script. `counts` are its `script_units`, if known.
     """
-    counts = script_units(text)
+    counts = script_units(text) if counts is None else counts
     total = counts.total()
     east = counts["han"] + counts["kana"]
     if total and counts["kana"] > _KANA * east and east >= _MAIN * total:
@@ -85,19 +85,15 @@ def likeliest(text: str) -> tuple[str, float] | None:
     return (_LANGUAGE_OF_SCRIPT[script], most / total) if script in _LANGUAGE_OF_SCRIPT else None
 
 
-def foreign_share(text: str, language: str) -> float:
-    """Code-switching: the share of a text's units in another script than the language's, in [0, 1].
-
-    A unit is a word of an alphabet or one Chinese character, kana or Hangul syllable. Code, addresses, digits and marks
-    are no language.
-    """
-    counts = script_units(text)
-    total = sum(counts.values())
-    return 1 - counts[LANGUAGES[language].script] / total if total else 0.0
+def foreign_share(counts: Counter[str], language: str) -> float:
+    """Code-switching: the share of a text's `script_units` in another script than the language's, in [0, 1]."""
+    return 1 - counts[LANGUAGES[language].script] / counts.total() if counts.total() else 0.0
 
 
 def script_units(text: str) -> Counter[str]:
-    """How many units of each script a text has, outside code and addresses."""
+    """How many units of each script a text has: a unit is a word of an alphabet or one Chinese character, kana or Hangul
+    syllable. Code, addresses, digits and marks are no language and don't count.
+    """
     prose = CODE.sub(" ", text)
     counts = Counter({name: len(unit.findall(prose)) for name, unit in _UNITS.items()})
     return counts + Counter(other=len(_OTHER.findall(prose)))  # without the scripts that don't occur
