@@ -56,6 +56,7 @@ _LANGUAGE_OF_SCRIPT = {"han": "zh", "kana": "ja", "hangul": "ko", "cyrillic": "r
 _MAIN = 0.6  # share of a text's units that its own script has at least
 _KANA = 0.1  # share of kana that makes Chinese characters Japanese
 _FUNCTION_SHARE = 0.12  # prose has 0.3 to 0.5 of its own language's function words, 0.01 to 0.08 of another's
+_DIFFERENT = 3  # function words at least, so that no single one decides about a short text
 _CLEAR = 1.5  # times the share of the next language
 
 
@@ -104,4 +105,5 @@ def _by_function_words(text: str) -> tuple[str, float] | None:
     total = words.total()
     shares = {language: sum(words[word] for word in known) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]
-    return (first, share) if share >= _FUNCTION_SHARE and share > _CLEAR * next_share else None
+    clear = share >= _FUNCTION_SHARE and share > _CLEAR * next_share and len(_VOCABULARY[first] & words.keys()) >= _DIFFERENT
+    return (first, share) if clear else None
