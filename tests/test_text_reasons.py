@@ -73,11 +73,7 @@ ACCEPTED = [
     ("en", "Please write to me, she said, and include your new address in the letter."),
     ("en", "The final answer came in spring: there was no bridge."),
     ("zh", f"{CHINESE}修改后的法律第二年才公布，大家的回答各不相同。"),
-    (
-        "en",
-        "The Knightsbridge shop sold hymns with rhythm, pfft, to the HTTPS crowd for 0123456789 crowns, as it had for a year.",
-    ),
-    ("en", f"{ENGLISH} The hash is `{'0f' * 40}` and the page https://example.org/{'a1' * 40} says so."),
+    ("en", f"{ENGLISH} The Knightsbridge shop sold hymns with rhythm, pfft, to the HTTPS crowd for 0123456789 crowns."),
     ("en", "Two poems:\n\nYes.\n\nNo.\n\n" + ENGLISH + "\n\nYes.\n\nNo."),
 ]
 

@@ -10,13 +10,13 @@ from lengthen.common.text.phrases import patterns
 from lengthen.common.text.words import count_words
 
 _CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕—–-"""
-_FENCE = re.compile(r"^ {0,3}(?:>\s*)*(`{3,}|~{3,})(.*)$")
+_FENCE = re.compile(r"^\s*(?:>\s*)*(`{3,}(?!.*`)|~{3,})(.*)$")
 _RULE = re.compile(r"^\s*(?:[-*_]\s?){3,}$")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)")
 _TABLE_HEAD = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?\s*)?$")
 _BLOCK = re.compile(r"^\s*(?:\|.*\||\$\$|\\\]|</\w+>)$")  # the end of a table, of a formula, of an HTML block
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
-_NOTE = re.compile(r"^\s*\[\^?[^\]\s]{1,20}\]:?\s+\S")  # the text of a footnote, the address of a link
+_NOTE = re.compile(r"^\s*(?:\[\^[^\]\s]{1,20}\]:\s+\S|\[[^\]]{1,60}\]:\s+\S+$)")  # a footnote's text, a link's address
 _ADDRESS = re.compile(r"https?://\S+[^\s,;:]$")
 _ADORNMENT = re.compile("(?:\\[\\^?\\w{1,4}\\]|[¹²³⁰-⁹*]|[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d]|\\s)+$")
 _ITEM = re.compile(r"^\s*(?:(?:[-*+•·]|\(?\d+[.)]|\(?[a-zA-Z][.)])(?:\s+|$)|[\d一二三四五六七八九十]+、)(\S.*)?$")
@@ -39,8 +39,8 @@ def breaks_off(text: str, language: str) -> str | None:
         lines.pop()
     last = lines[-1]
     if _HEADING.match(last) or _TABLE_HEAD.match(last):
-        return f"a heading without its text: {last[-60:]}"
-    if _BLOCK.match(last) or _NOTE.match(last) or _ADDRESS.search(last):
+        return f"a heading with nothing under it: {last[-60:]}"
+    if _BLOCK.match(last) or _NOTE.match(last) or _ADDRESS.search(last[-_TAIL:]):
         return None
     if _ends_a_sentence(last, language) or _is_last_item(lines, language) or _closes(lines, language):
         return None
@@ -49,15 +49,15 @@ def breaks_off(text: str, language: str) -> str | None:
 
 def _open_fence(lines: list[str]) -> str:
     """The line that opened a code fence which nothing closed, or an empty string."""
-    opened = ""
+    opened = mark = ""
     for line in lines:
         if not (match := _FENCE.match(line)):
             continue
         if not opened:
-            opened = match.group(1) + match.group(2)
-        elif match.group(1).startswith(opened[:3]) and not match.group(2).strip():
+            opened, mark = line, match.group(1)
+        elif match.group(1).startswith(mark) and not match.group(2).strip():
             opened = ""
-    return opened
+    return opened.strip()
 
 
 def _ends_a_sentence(line: str, language: str) -> bool:
