@@ -127,3 +127,11 @@ def test_every_language_has_its_phrases() -> None:
         for kind in ("meta_talk", "refused", "closing"):
             assert patterns(kind, language).pattern
             assert not patterns(kind, language).search(" ")
+
+
+@pytest.mark.parametrize(
+    "part", ["[", "*", "`a", "|--", "   ```x\n", "~~~\n```\n", "http://", "- ", "😊", "a", "中", " ", "\n", "${", ":--|"]
+)
+def test_no_text_takes_the_check_long(part: str) -> None:
+    """Hangs for minutes where a pattern goes over the text again for each of its characters."""
+    refusal("x " + part * (100_000 // len(part)) + "a", "stop", Check(min_words=1, loop_words=10**6, max_repetition=1.0), language="en")

@@ -6,11 +6,11 @@ import re
 from functools import cache
 
 from lengthen.common.text.languages import LANGUAGES
+from lengthen.common.text.markdown import FENCE
 from lengthen.common.text.phrases import patterns
 from lengthen.common.text.words import count_words
 
 _CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕—–-"""
-_FENCE = re.compile(r"^\s*(?:>\s*)*(`{3,}(?!.*`)|~{3,})(.*)$")
 _RULE = re.compile(r"^\s*(?:[-*_]\s?){3,}$")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)")
 _TABLE_HEAD = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?\s*)?$")
@@ -33,7 +33,7 @@ def breaks_off(text: str, language: str) -> str | None:
     lines = [line.rstrip() for line in text.rstrip().split("\n")]
     if fence := _open_fence(lines):
         return f"an open code fence: {fence[:60]}"
-    if _FENCE.match(lines[-1]):
+    if FENCE.match(lines[-1]):
         return None
     while len(lines) > 1 and (_RULE.match(lines[-1]) or not lines[-1]):
         lines.pop()
@@ -51,7 +51,7 @@ def _open_fence(lines: list[str]) -> str:
     """The line that opened a code fence which nothing closed, or an empty string."""
     opened = mark = ""
     for line in lines:
-        if not (match := _FENCE.match(line)):
+        if not (match := FENCE.match(line)):
             continue
         if not opened:
             opened, mark = line, match.group(1)

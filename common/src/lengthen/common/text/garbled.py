@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from lengthen.common.text.languages import CODE
+from lengthen.common.text.markdown import prose
 
 _DAMAGE = re.compile(
-    "\ufffd|[\x00-\x08\x0b\x0e-\x1f\x7f]|[\ud800-\udfff]|[\ue000-\uf8ff]|[\ufdd0-\ufdef\ufffe\uffff]"
+    "[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffd-\uffff]"
     "|Ã[\x80-\xbf]|Â[\x80-\xbf]|â€"  # UTF-8 of Latin letters and of quotation marks, read as Latin-1 or Windows-1252
     "|[\xe0-\xef][\x80-\x9f\xa1-\xaa\xac-\xba\xbc-\xbf]{2}"  # UTF-8 of anything Asian, read as Latin-1
     "|锟斤拷|烫烫烫|屯屯屯"  # replacement characters and unset memory, read as GBK
@@ -34,7 +34,7 @@ def garbled(text: str) -> str | None:
 
 def unreadable_share(text: str) -> float:
     """Share of a text's characters in strings that can't be words, outside code and addresses, in [0, 1]."""
-    prose = CODE.sub(" ", text)
-    strings = Counter(_STRING.findall(prose))
+    read = prose(text)
+    strings = Counter(_STRING.findall(read))
     unreadable = sum(len(string) * count for string, count in strings.items() if _NO_WORD.search(string))
-    return unreadable / len(prose) if unreadable else 0.0
+    return unreadable / len(read) if unreadable else 0.0

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
+from lengthen.common.text.markdown import prose
+
 
 class Traits(NamedTuple):
     """What differs by language."""
@@ -38,7 +40,6 @@ _SCRIPTS = {
 }
 _UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()}
 _OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + "]")
-CODE = re.compile(r"^ *(```|~~~).*?^ *\1[ \t]*$|`[^`\n]+`|https?://\S+", re.MULTILINE | re.DOTALL)
 
 # The commonest words of languages in Latin letters. Those of other languages are here so that English can be told from them.
 _FUNCTION_WORDS = {
@@ -95,13 +96,13 @@ def script_units(text: str) -> Counter[str]:
     """How many units of each script a text has: a unit is a word of an alphabet or one Chinese character, kana or Hangul
     syllable. Code, addresses, digits and marks are no language and don't count.
     """
-    prose = CODE.sub(" ", text)
-    counts = Counter({name: len(unit.findall(prose)) for name, unit in _UNITS.items()})
-    return counts + Counter(other=len(_OTHER.findall(prose)))  # without the scripts that don't occur
+    read = prose(text)
+    counts = Counter({name: len(unit.findall(read)) for name, unit in _UNITS.items()})
+    return counts + Counter(other=len(_OTHER.findall(read)))  # without the scripts that don't occur
 
 
 def _by_function_words(text: str) -> tuple[str, float] | None:
-    words = Counter(_UNITS["latin"].findall(CODE.sub(" ", text).lower()))
+    words = Counter(_UNITS["latin"].findall(prose(text).lower()))
     total = words.total()
     shares = {language: sum(words[word] for word in known) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]

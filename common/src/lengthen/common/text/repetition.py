@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 
+from lengthen.common.text.markdown import without_blocks
 from lengthen.common.text.words import closed_units, units
 
 NGRAM = 10  # units; the paper's n for English
 _BATCH = 256  # characters gathered before they are counted: a piece of a stream costs an append
 _EARLY = 200  # units; a rate over fewer says little
 
-_FENCED = re.compile(r"^ *(```|~~~).*?(?:^ *\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _ITEM_MARK = re.compile(r"^[\s>#*+•|-]*(?:\d+[.):、]\s*)?")
 
 
@@ -100,7 +100,7 @@ def repeated_lines(text: str) -> float:
     """
     seen: set[str] = set()
     repeated = total = 0
-    for line in _FENCED.sub("\n", text).lower().splitlines():
+    for line in without_blocks(text).lower().splitlines():
         bare = _ITEM_MARK.sub("", line, count=1).strip()
         total += len(bare)
         if bare in seen:
