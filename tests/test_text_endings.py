@@ -39,6 +39,7 @@ FINISHED = [
     ("en", "It was over.\n\n* * *\n"),
     ("en", "<div>\nIt was over.\n</div>"),
     ("en", "To buy:\n\n- bread\n- apples"),
+    ("en", "To eat:\n\n- pasta\n- pizza"),
     ("en", "To do:\n\n1. mix the flour\n2. bake the bread"),
     ("en", "To do:\n\n* **Flour**: mix it\n* **Oven**: heat it"),
     ("en", "Aims:\n\n- to bring the people of every street in the quarter to one table once a year\n"
@@ -99,7 +100,7 @@ BROKEN = [
     ("zh", "他说："),
     ("zh", "面包、苹果、"),
     ("zh", "一切都结束了。\n\n## 后来"),
-    ("zh", "要买的东西：\n\n- 面包\n- 苹果和"),
+    ("zh", "要买的东西：\n\n- 面包、\n- 苹果、"),
 ]
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.markdown import FENCE
 from lengthen.common.text.phrases import patterns
-from lengthen.common.text.words import count_words
+from lengthen.common.text.words import count_words, units
 
 _CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕—–-"""
 _RULE = re.compile(r"^\s*(?:[-*_]\s?){3,}$")
@@ -82,8 +82,7 @@ def _is_last_item(lines: list[str], language: str) -> bool:
     if not item or not item.group(1):
         return False
     content = item.group(1).rstrip("*_`~")
-    words = content.lower().split()
-    if not words or content.endswith(_UNDECIDED) or _dangles(words[-1], language):
+    if not content or content.endswith(_UNDECIDED) or units(content)[-1] in LANGUAGES[language].dangling:
         return False
     before = next((line for line in reversed(lines[:-1]) if line), "")
     sibling = _ITEM.match(before)
@@ -92,12 +91,8 @@ def _is_last_item(lines: list[str], language: str) -> bool:
     return bool(sibling or before.endswith((":", "："))) and count_words(content) <= _SHORT_ITEM
 
 
-def _dangles(word: str, language: str) -> bool:
-    return word in LANGUAGES[language].dangling or word[-1] in LANGUAGES[language].dangling
-
-
 def _closes(lines: list[str], language: str) -> bool:
-    """ "The end", or the closing of a letter with a signature under it."""
+    """Whether the text says that it ends ("The end"), or is a letter with its closing and a signature."""
     closing = patterns("closing", language)
     written = [line.strip("*_#~ ") for line in lines if line]
     if closing.fullmatch(written[-1].rstrip(".!")):
