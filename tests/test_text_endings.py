@@ -18,6 +18,7 @@ FINISHED = [
     ("en", "> It was over."),
     ("en", "“But you never told me that—”"),
     ("en", '"But you never told me that--"'),
+    ("en", "'He has spurs, and a nose like an Italian-'\""),
     ("en", "Run `make test`."),
     ("en", "It was over.[^1]"),
     ("en", "It was over.[12]"),

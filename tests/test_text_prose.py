@@ -29,7 +29,7 @@ def checked(text: str, language: str) -> Refusal | None:
 def looping(paragraphs: list[str], dice: random.Random) -> str:
     """One of: the last sentence 40 times, the last paragraph 20 times, a paragraph of the middle three times."""
     text = "\n\n".join(paragraphs)
-    sentence = [part for part in SENTENCE_END.split(paragraphs[-1]) if part.strip()][-1]
+    sentence = [part for part in SENTENCE_END.split(paragraphs[-1]) if re.search(r"\w", part)][-1]
     middle = dice.choice([paragraph for paragraph in paragraphs if len(paragraph) >= 250] or [text])
     return text + dice.choice([f" {sentence}" * 40, f"\n\n{paragraphs[-1]}" * 20, f"\n\n{middle}" * 3])
 
@@ -60,7 +60,7 @@ def error_rates(texts: list[list[str]], language: str, seed: int) -> dict[str, l
 
 @pytest.mark.parametrize("words", LENGTHS)
 def test_good_english_prose_passes_and_its_loops_and_cuts_do_not(words: int) -> None:
-    """Measured: 0 of 300 wrong in each of the three, at every length."""
+    """Measured, of 1,200 each: no good text refused, one looping text accepted (one word 40 times, at the bound), no cut one."""
     texts = prose.english(words, TEXTS, seed=words)
     wrong = error_rates(texts, "en", words)
     assert {name: cases[:5] for name, cases in wrong.items() if len(cases) >= 0.01 * TEXTS} == {}
