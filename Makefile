@@ -113,7 +113,7 @@ summary: summary-$(N) ## the table of iteration N
 
 # --- development -----------------------------------------------------------------------------------------------------
 
-.PHONY: check test torture clean clean-all
+.PHONY: check test torture bench clean clean-all
 check: .venv/.ready-$(FLAVOR) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -125,6 +125,9 @@ test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'
 	$(BIN)/pytest -s -m torture tests/test_torture.py
+
+bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and its share of an engine's time
+	@$(BIN)/python tests/bench/check_speed.py
 
 clean: ## remove the run RUN, and caches
 	rm -rf $(RUN) .mypy_cache .ruff_cache .pytest_cache

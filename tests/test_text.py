@@ -7,7 +7,7 @@ from lengthen.common.config import Check
 from lengthen.common.text.check import Watch, refusal
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, split_paragraphs
 from lengthen.common.text.repetition import RepetitionCounter, repetition
-from lengthen.common.text.words import count_words, count_words_latin_runs, distinct_n
+from lengthen.common.text.words import count_words, count_words_latin_runs
 
 LIMITS = Check(min_words=3)
 NUMBERS = " ".join(f"word{n}" for n in range(200))
@@ -65,14 +65,14 @@ def test_the_counter_counts_the_same_however_the_text_is_cut() -> None:
 
 def test_the_watch_stops_a_loop_while_it_is_written_and_the_check_refuses_the_same_text() -> None:
     text = NUMBERS + " the same again" * 40 + "."
-    watch, stopped_after = Watch(LIMITS), None
+    watch, stopped_after = Watch(LIMITS, "en"), None
     for number, word in enumerate(text.split(" ")):
         if watch(word + " "):
             stopped_after = number
             break
     assert stopped_after is not None
     assert stopped_after < len(text.split(" ")) - 50
-    refused = refusal(text, "stop", LIMITS)
+    refused = refusal(text, "stop", LIMITS, language="en")
     assert refused is not None and refused.reason == "loop"
 
 
@@ -93,7 +93,7 @@ def test_the_watch_stops_a_loop_while_it_is_written_and_the_check_refuses_the_sa
     ],
 )
 def test_a_refused_text_says_why(text: str, reason: str) -> None:
-    refused = refusal(text, "stop", LIMITS, frozenset({"<|im_end|>"}))
+    refused = refusal(text, "stop", LIMITS, language="en", control_tokens=frozenset({"<|im_end|>"}))
     assert refused is not None and refused.reason == reason
 
 
@@ -111,20 +111,15 @@ def test_a_refused_text_says_why(text: str, reason: str) -> None:
     ],
 )
 def test_complete_texts_pass(text: str) -> None:
-    assert refusal(text, "stop", LIMITS) is None
+    assert refusal(text, "stop", LIMITS, language="en") is None
 
 
 def test_a_text_that_the_limit_cut_is_refused_even_if_it_ends_well() -> None:
-    refused = refusal("A sentence that ends well.", "length", LIMITS)
+    refused = refusal("A sentence that ends well.", "length", LIMITS, language="en")
     assert refused is not None and refused == ("finish_reason", "length")
 
 
 def test_one_repeated_ngram_in_a_long_text_is_no_reason() -> None:
     sentence = "the old man and the sea went out to the far island."
     text = " ".join(f"word{n}" for n in range(2000)) + f" {sentence} {NUMBERS.replace('word', 'other')} {sentence}"
-    assert refusal(text, "stop", LIMITS) is None
-
-
-def test_distinct_n() -> None:
-    assert distinct_n("a b a b a b", 2) == pytest.approx(2 / 5)
-    assert distinct_n("a", 2) == 1.0
+    assert refusal(text, "stop", LIMITS, language="en") is None

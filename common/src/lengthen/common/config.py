@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Language = Literal["en"]
+Language = Literal["en", "zh"]  # the rows of `text.languages.LANGUAGES`
 
 
 class Section(BaseModel):
@@ -71,7 +71,9 @@ class Check(Section):
     """When a text is refused (`lengthen.common.text.check`)."""
 
     max_repetition: Share = 0.05  # share of words inside an n-gram that stood before
-    loop_words: Count = 40  # a run of so many words that all stood before is a loop
+    max_repeated_lines: Share = 0.1  # share of characters in lines that stood before, list marks and numbers aside
+    loop_words: Count = 40  # a run of so many words that all stood before is a loop; in Chinese 1.3 times as many characters
+    max_foreign: Share = 0.3  # share of words in another script than the instruction's language has
     min_words: Count = 50
 
 

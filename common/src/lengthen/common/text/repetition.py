@@ -7,67 +7,103 @@ in a set of hashes, whatever the length of the text.
 
 from __future__ import annotations
 
-from collections import deque
+import re
 
-from lengthen.common.text.words import units
+from lengthen.common.text.markdown import without_blocks
+from lengthen.common.text.words import closed_units, units
 
 NGRAM = 10  # units; the paper's n for English
+_BATCH = 256  # characters gathered before they are counted: a piece of a stream costs an append
+_EARLY = 200  # units; a rate over fewer says little
+
+_ITEM_MARK = re.compile(r"^[\s>#*+•|-]*(?:\d+[.):、]\s*)?")
 
 
 class RepetitionCounter:
-    """Counts repeated units of a text given in pieces.
+    """Counts repeated units of a text given in pieces, the same however it is cut.
 
     `units` is how many were seen, `repeated` how many of them lie inside a second or later occurrence of an n-gram,
-    `longest_run` the most of those in a row.
+    `longest_run` the most of those in a row, and `highest_rate` the highest share they had at any point after the
+    beginning (before _EARLY units, as if so many had been seen). The last two only ever grow.
     """
 
     def __init__(self, n: int = NGRAM) -> None:
         self.n = n
         self.units = self.repeated = self.run = self.longest_run = 0
+        self.highest_rate = 0.0
         self._covered = 0  # how far into the text the last repeated n-gram reached
         self._seen: set[int] = set()
-        self._last: deque[str] = deque(maxlen=n)
-        self._tail = ""
+        self._last: list[str] = []  # the n - 1 units before the next one
+        self._held = ""
 
     def feed(self, piece: str) -> None:
-        """Take the next piece of the text. Its last word waits for the next piece, since it may go on there."""
-        text = self._tail + piece
-        cut = max((i + 1 for i, character in enumerate(text) if character.isspace()), default=0)
-        self._tail = text[cut:]
-        for unit in units(text[:cut]):
-            self._count(unit)
+        """Take the next piece of the text. Up to _BATCH characters wait for the next ones, and so does an unfinished word."""
+        self._held += piece
+        if len(self._held) >= _BATCH:
+            found, self._held = closed_units(self._held)
+            self._count(found)
 
     def finish(self) -> None:
-        """Count the word that was still open."""
-        for unit in units(self._tail):
-            self._count(unit)
-        self._tail = ""
+        """Count what still waits."""
+        self._count(units(self._held))
+        self._held = ""
 
     @property
     def rate(self) -> float:
         """Share of repeated units, in [0, 1]."""
         return self.repeated / self.units if self.units else 0.0
 
-    def _count(self, unit: str) -> None:
-        self.units += 1
-        self._last.append(unit)
-        if len(self._last) < self.n:
+    def _count(self, found: list[str]) -> None:
+        window = self._last + found
+        first_end = self.units - len(self._last) + self.n  # units before the end of the window's first n-gram
+        self.units += len(found)
+        self._last = window[max(0, len(window) - self.n + 1) :]
+        grams = list(map(hash, zip(*(window[start:] for start in range(self.n)), strict=False)))
+        new = set(grams)
+        if len(new) == len(grams) and self._seen.isdisjoint(new):  # nothing is repeated: nearly always
+            self._seen |= new
             return
-        gram = hash(tuple(self._last))
-        if gram not in self._seen:
-            self._seen.add(gram)
-            return
-        # The n-gram covers the last n units; some of them may be counted already.
-        fresh = min(self.n, self.units - self._covered)
-        self.run = self.run + fresh if fresh < self.n else self.n
-        self._covered = self.units
+        for end, gram in enumerate(grams, start=first_end):
+            if gram in self._seen:
+                self._repeat(end)
+            else:
+                self._seen.add(gram)
+
+    def _repeat(self, end: int) -> None:
+        """The n units before `end` are repeated; some of them may be counted already."""
+        distance = end - self._covered
+        fresh = min(self.n, distance)
+        self.run = self.run + fresh if distance <= self.n else self.n
+        self._covered = end
         self.repeated += fresh
         self.longest_run = max(self.longest_run, self.run)
+        self.highest_rate = max(self.highest_rate, self.repeated / max(end, _EARLY))
 
 
-def repetition(text: str) -> float:
-    """Share of a text's units inside an n-gram that stood before in it, in [0, 1]."""
-    counter = RepetitionCounter()
+def counted(text: str, n: int = NGRAM) -> RepetitionCounter:
+    """The counter of a finished text."""
+    counter = RepetitionCounter(n)
     counter.feed(text)
     counter.finish()
-    return counter.rate
+    return counter
+
+
+def repetition(text: str, n: int = NGRAM) -> float:
+    """Share of a text's units inside an n-gram that stood before in it, in [0, 1]."""
+    return counted(text, n).rate
+
+
+def repeated_lines(text: str) -> float:
+    """Share of a text's characters in lines that stood before in it, in [0, 1]: list marks and numbers aside, code left out.
+
+    Finds what n-grams don't: short items repeated under other numbers. A paragraph is a line or several.
+    """
+    seen: set[str] = set()
+    repeated = total = 0
+    for line in without_blocks(text).lower().splitlines():
+        bare = _ITEM_MARK.sub("", line, count=1).strip()
+        total += len(bare)
+        if bare in seen:
+            repeated += len(bare)
+        seen.add(bare)
+    return repeated / total if total else 0.0

@@ -9,7 +9,8 @@ _CJK = "\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 _LATIN_RUN = re.compile(r"\b[a-zA-Z]+\b")
-_UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
+_LONGEST_UNIT = 256  # characters: bounds the work on text without white space while it is streamed
+_UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,{_LONGEST_UNIT}}}")
 
 
 def count_words(text: str) -> int:
@@ -28,8 +29,10 @@ def units(text: str) -> list[str]:
     return [unit.lower() for unit in _UNIT.findall(text)]
 
 
-def distinct_n(text: str, n: int) -> float:
-    """Share of a text's n-grams that differ from each other, in [0, 1]; 1 for a text shorter than n units."""
-    found = units(text)
-    grams = [tuple(found[i : i + n]) for i in range(len(found) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else 1.0
+def closed_units(text: str) -> tuple[list[str], str]:
+    """The units of a beginning of a text, without the last one where more text could still lengthen it, and that rest."""
+    found = _UNIT.findall(text)
+    rest = ""
+    if found and text.endswith(found[-1]) and len(found[-1]) < _LONGEST_UNIT and not _CJK_CHARACTER.match(found[-1]):
+        rest = found.pop()
+    return [unit.lower() for unit in found], rest

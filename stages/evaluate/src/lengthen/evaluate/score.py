@@ -9,8 +9,10 @@ from lengthen.common.ids import attempt_seed
 from lengthen.common.job import Job
 from lengthen.common.rows import Work
 from lengthen.common.store.calls import Calls
+from lengthen.common.text.diversity import distinct
+from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.repetition import repetition
-from lengthen.common.text.words import count_words, count_words_latin_runs, distinct_n
+from lengthen.common.text.words import count_words, count_words_latin_runs
 from lengthen.evaluate.benchmark import BenchmarkPrompt
 from lengthen.evaluate.length import length_score, s_l
 
@@ -44,7 +46,7 @@ def measures(text: str, prompt: BenchmarkPrompt) -> dict[str, Any]:
         "words_latin_runs": count_words_latin_runs(text),
         "length_score": length_score(words, prompt.lower, prompt.upper),
         "s_l": s_l(words, prompt.asked) if prompt.asked else None,
-        "repetition": repetition(text),
-        "distinct_2": distinct_n(text, 2),
-        "distinct_4": distinct_n(text, 4),
+        "repetition": repetition(text, LANGUAGES[prompt.language].ngram),
+        "distinct_2": distinct([text], 2),
+        "distinct_4": distinct([text], 4),
     }

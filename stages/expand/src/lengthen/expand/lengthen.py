@@ -17,8 +17,9 @@ from lengthen.common.job import Job
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.rows import Rejection, Work
 from lengthen.common.store.calls import Calls, RowCalls
-from lengthen.common.text.check import EDGE, Refusal, Watch, meta_talk, refusal, unfit
+from lengthen.common.text.check import Refusal, Watch, refusal, unfit
 from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
+from lengthen.common.text.phrases import EDGE, meta_talk
 from lengthen.common.text.words import count_words
 
 NOTHING_YET = Refusal("empty", "")
@@ -32,6 +33,7 @@ class Lengthening:
     job: Job
     prompt: PromptFile
     instruction: str
+    language: str
     tokens: int = 0
     refused: Refusal = NOTHING_YET
     finish_reason: str = ""
@@ -56,12 +58,19 @@ class Lengthening:
             self.refused = Refusal(opening.finish_reason if opening.text.strip() else "empty", "in phase 1")
             return None
         kept = first_two_thirds(opening.text)
-        if begins_badly := meta_talk(kept[:EDGE]):  # the whole text would begin so, and be refused: save phase 2
-            self.refused = begins_badly
+        if begins_badly := meta_talk(kept[:EDGE], self.language):  # the whole text would begin so, and be refused: save phase 2
+            self.refused = Refusal("meta_talk", begins_badly)
             return None
         rest = await self._write(draft, kept + BREAK, name + ".2")
         text = kept + BREAK + rest.text.strip()
-        refused = refusal(text, rest.finish_reason, self.job.config.check, self.calls.engine.control_tokens)
+        refused = refusal(
+            text,
+            rest.finish_reason,
+            self.job.config.check,
+            language=self.language,
+            control_tokens=self.calls.engine.control_tokens,
+            prompt=self.prompt.template.template,
+        )
         if refused:
             self.refused = refused
             return None
@@ -69,7 +78,7 @@ class Lengthening:
         return text
 
     async def _write(self, draft: str, prefill: str, name: str) -> Completion:
-        watch = Watch(self.job.config.check)
+        watch = Watch(self.job.config.check, self.language)
         watch(prefill)
         prompt = Prompt(self.prompt.fill(instruction=self.instruction, draft=draft), prefill)
         sampling = self.job.sampling(self.job.config.expand.sampling, self.calls.row, name)
@@ -84,7 +93,7 @@ async def lengthen(work: Work[dict[str, Any]], engine: Engine, calls: Calls, job
     for column in ("instruction", "response"):
         if bad := unfit(response[column], engine.control_tokens):
             return Rejection(bad.reason, f"the {column} holds {bad.detail}")
-    row = Lengthening(calls.of(engine, work.id), job, prompt, response["instruction"])
+    row = Lengthening(calls.of(engine, work.id), job, prompt, response["instruction"], response["language"])
     before = count_words(response["response"])
     best = ""
     for attempt in range(1, settings.attempts + 1):

@@ -14,7 +14,7 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import EXPANSIONS, RESPONSES
 from lengthen.expand.lengthen import lengthen
 
-METHOD = 1  # raise it when the same settings give other rows than before
+METHOD = 2  # raise it when the same settings give other rows than before
 
 
 def expand(job: Job, responses: Path, adapter: Path | None) -> None:

@@ -19,18 +19,18 @@ async def answer(work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Ca
     if bad := unfit(instruction["instruction"], engine.control_tokens):
         return Rejection(bad.reason, f"the instruction holds {bad.detail}")
     row, prompt = calls.of(engine, work.id), Prompt(instruction["instruction"])
-    tokens, text, why = 0, "", Refusal("empty", "")
+    tokens, text, why, language = 0, "", Refusal("empty", ""), instruction["language"]
     for attempt in range(config.generate.attempts):
         sampling = job.sampling(config.generate.sampling, work.id, attempt)
-        completion = await row.complete(str(attempt), prompt, sampling, adapter=job.adapter, watch=Watch(config.check))
+        completion = await row.complete(str(attempt), prompt, sampling, adapter=job.adapter, watch=Watch(config.check, language))
         tokens += completion.tokens
         text = completion.text.strip()
-        refused = refusal(text, completion.finish_reason, config.check, engine.control_tokens)
+        refused = refusal(text, completion.finish_reason, config.check, language=language, control_tokens=engine.control_tokens)
         if refused is None:
             return {
                 "instruction_id": instruction["id"],
                 "instruction": instruction["instruction"],
-                "language": instruction["language"],
+                "language": language,
                 "response": text,
                 "words": count_words(text),
                 "tokens": tokens,

@@ -12,7 +12,7 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import INSTRUCTIONS, RESPONSES
 from lengthen.generate.answer import answer
 
-METHOD = 1  # raise it when the same settings give other rows than before
+METHOD = 2  # raise it when the same settings give other rows than before
 
 
 def generate(job: Job, instructions: Path, adapter: Path | None) -> None:

@@ -1,0 +1,70 @@
+"""Near duplicates: texts that share most of their shingles, found by MinHash and locality-sensitive hashing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lengthen.common.text.words import units
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
+
+SHINGLE = 3  # units: three words, or three Chinese characters
+
+
+class NearDuplicates:
+    """Finds the nearest text among those added: exactly the same, or with a Jaccard similarity above `max_similarity`.
+
+    The similarity is MinHash's estimate over shingles of three units (standard error 0.04 at 128 permutations). What is
+    found doesn't depend on the order in which texts were added.
+    """
+
+    def __init__(self, max_similarity: float, permutations: int = 128) -> None:
+        from datasketch import MinHashLSH  # with SciPy behind it: only when an index is needed
+
+        self.max_similarity, self.permutations = max_similarity, permutations
+        self._known: dict[str, tuple[str, MinHash]] = {}  # normal form -> key, sketch
+        # A missed pair costs more than one compared in vain; the index can't be asked for identical texts alone.
+        self._index = MinHashLSH(threshold=min(max_similarity, 0.95), num_perm=permutations, weights=(0.1, 0.9))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def nearest(self, text: str) -> tuple[str, float] | None:
+        """Key and similarity of the nearest text, or None if none is nearer than `max_similarity`. Ties: the smallest key."""
+        normal = normal_form(text)
+        if normal in self._known:
+            return self._known[normal][0], 1.0
+        sketch = self._sketch(text)
+        known = (self._known[other] for other in self._index.query(sketch))
+        near = [(-float(other.jaccard(sketch)), key) for key, other in known]
+        similarity, key = min(near, default=(0.0, ""))
+        return (key, -similarity) if -similarity > self.max_similarity else None
+
+    def add(self, key: str, text: str) -> None:
+        """Remember a text. Of several with the same normal form, the one with the smallest key."""
+        normal = normal_form(text)
+        if normal in self._known:
+            before, sketch = self._known[normal]
+            self._known[normal] = (min(before, key), sketch)
+            return
+        self._known[normal] = (key, self._sketch(text))
+        self._index.insert(normal, self._known[normal][1])
+
+    def _sketch(self, text: str) -> MinHash:
+        from datasketch import MinHash
+
+        sketch = MinHash(num_perm=self.permutations)
+        sketch.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(shingles(text))])
+        return sketch
+
+
+def normal_form(text: str) -> str:
+    """A text in lower case with single spaces between its units."""
+    return " ".join(units(text))
+
+
+def shingles(text: str, n: int = SHINGLE) -> set[str]:
+    """Every run of n units of a text; a shorter text is one shingle."""
+    found = units(text)
+    return {" ".join(found[start : start + n]) for start in range(max(1, len(found) - n + 1))}

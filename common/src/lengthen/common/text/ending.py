@@ -1,0 +1,100 @@
+"""How a finished text ends: with a sentence, or with a Markdown block that needs none."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from lengthen.common.text.languages import LANGUAGES
+from lengthen.common.text.markdown import FENCE
+from lengthen.common.text.phrases import patterns
+from lengthen.common.text.words import count_words, units
+
+_CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕—–-"""
+_RULE = re.compile(r"^\s*(?:[-*_]\s?){3,}$")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)")
+_TABLE_HEAD = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?\s*)?$")
+_BLOCK = re.compile(r"^\s*(?:\|.*\||\$\$|\\\]|</\w+>)$")  # the end of a table, of a formula, of an HTML block
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
+_NOTE = re.compile(r"^\s*(?:\[\^[^\]\s]{1,20}\]:\s+\S|\[[^\]]{1,60}\]:\s+\S+$)")  # a footnote's text, a link's address
+_ADDRESS = re.compile(r"https?://\S+[^\s,;:]$")
+_ADORNMENT = re.compile("(?:\\[\\^?\\w{1,4}\\]|[¹²³⁰-⁹*]|[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d]|\\s)+$")
+_ITEM = re.compile(r"^\s*(?:(?:[-*+•·]|\(?\d+[.)]|\(?[a-zA-Z][.)])(?:\s+|$)|[\d一二三四五六七八九十]+、)(\S.*)?$")
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e)\.$")
+_UNDECIDED = (",", ";", ":", "-", "–", "—", "，", "；", "：", "、", "(", "（", "“", "「", "/", "&")
+_INTERRUPTED = re.compile("[-—–][\"'”’」』]+$")  # speech that another voice cuts short
+_TAIL = 400  # characters of the last line that are looked at: bounds the work on a text of one line
+_SHORT_ITEM = 12  # words; an item may be a phrase without a full stop
+_SIGNATURE = 4  # lines after a letter's closing
+
+
+def breaks_off(text: str, language: str) -> str | None:
+    """Where a text breaks off, or None when it ends as a finished one does."""
+    lines = [line.rstrip() for line in text.rstrip().split("\n")]
+    if fence := _open_fence(lines):
+        return f"an open code fence: {fence[:60]}"
+    if FENCE.match(lines[-1]):
+        return None
+    while len(lines) > 1 and (_RULE.match(lines[-1]) or not lines[-1]):
+        lines.pop()
+    last = lines[-1]
+    if _HEADING.match(last) or _TABLE_HEAD.match(last):
+        return f"a heading with nothing under it: {last[-60:]}"
+    if _BLOCK.match(last) or _NOTE.match(last) or _ADDRESS.search(last[-_TAIL:]):
+        return None
+    if _ends_a_sentence(last, language) or _is_last_item(lines, language) or _closes(lines, language):
+        return None
+    return last[-60:]
+
+
+def _open_fence(lines: list[str]) -> str:
+    """The line that opened a code fence which nothing closed, or an empty string."""
+    opened = mark = ""
+    for line in lines:
+        if not (match := FENCE.match(line)):
+            continue
+        if not opened:
+            opened, mark = line, match.group(1)
+        elif match.group(1).startswith(mark) and not match.group(2).strip():
+            opened = ""
+    return opened.strip()
+
+
+def _ends_a_sentence(line: str, language: str) -> bool:
+    item = _ITEM.match(line)
+    if item and not item.group(1):  # a mark or a number that nothing follows
+        return False
+    bare = _LINK.sub(r"\1", line[-_TAIL:])
+    if _ABBREVIATION.search(bare):
+        return False
+    endings = (bare, _ADORNMENT.sub("", bare))
+    return any(_sentence_end(language).search(ending) or _INTERRUPTED.search(ending) for ending in endings)
+
+
+@cache
+def _sentence_end(language: str) -> re.Pattern[str]:
+    return re.compile(rf"[{re.escape(LANGUAGES[language].ends)}]\s?[{_CLOSERS}]*$")
+
+
+def _is_last_item(lines: list[str], language: str) -> bool:
+    """Whether the last line is an item of a list, whole as far as one can tell: short, or without a full stop as its siblings."""
+    item = _ITEM.match(lines[-1])
+    if not item or not item.group(1):
+        return False
+    content = item.group(1).rstrip("*_`~")
+    if not content or content.endswith(_UNDECIDED) or units(content)[-1] in LANGUAGES[language].dangling:
+        return False
+    before = next((line for line in reversed(lines[:-1]) if line), "")
+    sibling = _ITEM.match(before)
+    if sibling and not _ends_a_sentence(before, language):
+        return True
+    return bool(sibling or before.endswith((":", "："))) and count_words(content) <= _SHORT_ITEM
+
+
+def _closes(lines: list[str], language: str) -> bool:
+    """Whether the text says that it ends ("The end"), or is a letter with its closing and a signature."""
+    closing = patterns("closing", language)
+    written = [line.strip("*_#~ ") for line in lines if line]
+    if closing.fullmatch(written[-1].rstrip(".!")):
+        return True
+    return any(closing.fullmatch(line) for line in written[-_SIGNATURE:-1]) and count_words(written[-1]) <= 2 * _SIGNATURE

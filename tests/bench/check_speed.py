@@ -1,0 +1,81 @@
+"""How fast the check is: `make bench`. Seconds of one core, all in one run, so that the columns can be compared.
+
+    streamed   MB/s of UTF-8 through a Watch, in pieces of a token's size
+    final      MB/s of the check of the finished text
+    share      both together, as a share of the time in which an engine at TOKENS_PER_SECOND writes the text
+
+The texts are sentences of random words that never repeat themselves: the case in which every n-gram is remembered.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from lengthen.common.config import Check
+from lengthen.common.text.check import Watch, refusal
+
+SIZES = (10_000, 100_000, 1_000_000)  # bytes
+TOKENS_PER_SECOND = 400  # the embedded model on two cores writes 200 to 380, all its requests together
+PIECE = {"en": 4, "zh": 2}  # characters of a token
+LIMITS = Check()
+COMMON = ["the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for", "on", "are", "as", "with"]
+
+
+def english(dice: random.Random) -> str:
+    words = [dice.choice(COMMON) if dice.random() < 0.4 else "".join(dice.choices("aeioulnrst", k=6)) for _ in range(15)]
+    return " ".join(words).capitalize() + ". "
+
+
+def chinese(dice: random.Random) -> str:
+    return "".join(chr(dice.randrange(0x4E00, 0x5E00)) for _ in range(24)) + "。"
+
+
+def text_of(sentence: Callable[[random.Random], str], size: int) -> str:
+    dice, parts, length = random.Random(size), [], 0
+    while length < size:
+        parts.append(sentence(dice) + ("\n\n" if dice.random() < 0.2 else ""))
+        length += len(parts[-1].encode())
+    return "".join(parts).strip()
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """The best of several runs: what disturbs a run only ever makes it slower."""
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.process_time()
+        work()
+        best = min(best, time.process_time() - started)
+    return best
+
+
+def stream(pieces: list[str], language: str) -> None:
+    watch = Watch(LIMITS, language)
+    for piece in pieces:
+        if watch(piece):
+            raise SystemExit("the text of the bench was stopped: it is no good for measuring")
+
+
+def final(text: str, language: str) -> None:
+    if refused := refusal(text, "stop", LIMITS, language=language):
+        raise SystemExit(f"the text of the bench was refused: {refused}")
+
+
+def main() -> None:
+    print(f"{'':10}{'text':>10}{'streamed':>12}{'final':>12}{f'share at {TOKENS_PER_SECOND} tokens/s':>28}")
+    for language, sentence in (("en", english), ("zh", chinese)):
+        for size in SIZES:
+            text = text_of(sentence, size)
+            step = PIECE[language]
+            pieces = [text[start : start + step] for start in range(0, len(text), step)]
+            repeats = max(2, 500_000 // size)
+            streamed = seconds(lambda pieces=pieces: stream(pieces, language), repeats)  # noqa: B023
+            finished = seconds(lambda text=text: final(text, language), repeats)  # noqa: B023
+            megabytes = len(text.encode()) / 1e6
+            share = (streamed + finished) / (len(pieces) / TOKENS_PER_SECOND)
+            print(f"{language:10}{size // 1000:>7} kB{megabytes / streamed:>7.1f} MB/s{megabytes / finished:>7.1f} MB/s{share:>27.3%}")
+
+
+if __name__ == "__main__":
+    main()

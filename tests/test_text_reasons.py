@@ -1,0 +1,137 @@
+"""Every reason of the check, in both languages: what it catches, with its figure, and what it must leave alone."""
+
+from __future__ import annotations
+
+import pytest
+from lengthen.common.config import Check
+from lengthen.common.extension import load_extend_prompt
+from lengthen.common.text.check import REASONS, refusal
+from lengthen.common.text.languages import LANGUAGES
+from lengthen.common.text.phrases import patterns
+
+LIMITS = Check(min_words=3)
+ENGLISH = "The river was high that spring, and the men of the village had to carry their boats over the bridge in the dark."
+CHINESE = "那年春天河水涨得很高，村里的人只好在夜里扛着船走过桥去，孩子们跟在后面，一声也不敢出。"
+FRENCH = "La rivière était haute ce printemps et les hommes du village ont dû porter leurs bateaux sur le pont dans la nuit."
+RUSSIAN = "Река той весной стояла высоко, и мужчинам деревни пришлось нести лодки через мост в темноте."
+JAPANESE = "その春は川の水が高くて、村の人たちは夜のうちに舟をかついで橋をわたらなければならなかった。"
+PROMPT = load_extend_prompt("en").template.template
+ITEMS = "\n".join(f"{n}. Be kind to them." for n in range(1, 8))
+
+REFUSED = [
+    ("en", "", "empty", "0 words"),
+    ("en", "Two words.", "too_short", "2 words < 3"),
+    ("en", f"Do this:\n\n{ITEMS}", "repeated_lines", "0.8"),
+    ("en", f"{ENGLISH} It says <|im_end|> here.", "control_tokens", "<|im_end|>"),
+    ("en", f"{ENGLISH} The r\ufffdver.", "garbled", "at character 118"),
+    ("en", f"{ENGLISH} {'qwrtpsdfgkl ' * 6}.", "garbled", "0.3"),
+    ("en", f"{ENGLISH} Aaaaaaaaaaaaaaaaaaaaaargh{'h' * 90}.", "garbled", "0.50 unreadable"),
+    ("en", CHINESE, "language", "1.00 in another script"),
+    ("en", RUSSIAN, "language", "1.00 in another script"),
+    ("en", JAPANESE, "language", "1.00 in another script"),
+    ("en", FRENCH, "language", "of it is fr"),
+    ("en", f"{ENGLISH}\n\n{CHINESE}", "language", "0.6"),
+    ("zh", ENGLISH, "language", "1.00 in another script"),
+    ("zh", FRENCH, "language", "1.00 in another script"),
+    ("zh", RUSSIAN, "language", "1.00 in another script"),
+    ("zh", JAPANESE, "language", "in another script"),
+    ("en", "I'm sorry, but I can't help with that request.", "refused", "I'm sorry"),
+    ("en", "I’m really sorry, but I cannot write this story for you.", "refused", "I'm really sorry"),
+    ("en", "I am unable to assist with this request.", "refused", "I am unable"),
+    ("en", "I cannot fulfill your request.", "refused", "I cannot fulfill"),
+    ("en", "Sorry, I can't create content of that kind.", "refused", "Sorry"),
+    ("zh", "很抱歉，我无法满足您的要求。", "refused", "很抱歉"),
+    ("zh", "对不起，这个问题我不能回答。", "refused", "对不起"),
+    ("zh", "我无法提供这方面的内容。", "refused", "我无法提供"),
+    ("en", f"Sure! Here's an expanded version of your draft:\n\n{ENGLISH}", "meta_talk", "Here's an expanded version"),
+    ("en", f"{ENGLISH}\n\nYour response should contain exactly 30 bullet points.", "meta_talk", "Your response should"),
+    ("en", f"{ENGLISH}\n\nPlease include at least two quotes.", "meta_talk", "Please include at least two quotes"),
+    ("en", f"{ENGLISH}\n\nThe answer must be in English.", "meta_talk", "The answer must be"),
+    ("en", f"{ENGLISH}\n\nI hope this helps!", "meta_talk", "I hope this helps"),
+    ("en", f"{ENGLISH}\n\nDo not use any commas in your response.", "meta_talk", "Do not use any commas"),
+    ("en", f"{ENGLISH}\n\nAs a language model, I have no boat.", "meta_talk", "As a language model"),
+    ("zh", f"以下是扩写后的文章：\n\n{CHINESE}", "meta_talk", "以下是扩写后的文章"),
+    ("zh", f"{CHINESE}\n\n希望这篇文章对您有所帮助！", "meta_talk", "希望这篇文章对您"),
+    ("zh", f"作为一个人工智能语言模型，我没有船。{CHINESE}", "meta_talk", "作为一个人工智能"),
+    ("zh", f"{CHINESE}\n\n如果您还有其他问题，请随时告诉我。", "meta_talk", "如果您还有其他问题，请随时告诉我"),
+    ("zh", f"{CHINESE}\n\n您的回答应该包含三个段落。", "meta_talk", "您的回答应"),
+    ("en", f"{ENGLISH} Do not repeat and do not summarise. It was cold.", "prompt_leak", "do not repeat and do not"),
+    ("en", f"{ENGLISH} And then", "unfinished", "And then"),
+    ("zh", f"{CHINESE}后来", "unfinished", "后来"),
+]  # fmt: skip
+ACCEPTED = [
+    ("en", ENGLISH),
+    ("zh", CHINESE),
+    ("en", f"{ENGLISH} They call it 大河, the great river, and its god 河伯."),
+    ("zh", f"{CHINESE}他叫 John Smith，是从 New York 来的工程师，用 Python 写程序。"),
+    ("zh", f"{CHINESE}\n\n```python\nfor boat in boats:\n    carry(boat, over=bridge, when='night')\n```\n\n这段代码很短。"),
+    ("en", "Bienvenue, said the sign, and nobody in the town knew what it was that it wanted of them, or why it had been put up."),
+    ("en", f"{ENGLISH} “I'm sorry, but I can't help you,” said the oldest of them."),
+    ("en", "“I'm sorry, I can't do that,” said the ferryman, and he went back into his house."),
+    ("zh", f"{CHINESE}“对不起，我不能回答你。”他说。"),
+    ("en", "The response to the flood was slow, and its first version came to nothing."),
+    ("en", "Please write to me, she said, and include your new address in the letter."),
+    ("en", "The final answer came in spring: there was no bridge."),
+    ("zh", f"{CHINESE}修改后的法律第二年才公布，大家的回答各不相同。"),
+    ("en", f"{ENGLISH} The Knightsbridge shop sold hymns with rhythm, pfft, to the HTTPS crowd for 0123456789 crowns."),
+    ("en", "Two poems:\n\nYes.\n\nNo.\n\n" + ENGLISH + "\n\nYes.\n\nNo."),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "reason", "detail"), REFUSED)
+def test_a_refused_text_says_why_with_what_decided_it(language: str, text: str, reason: str, detail: str) -> None:
+    found = refusal(text, "stop", LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=PROMPT)
+    assert found is not None and found.reason == reason
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize(("language", "text"), ACCEPTED)
+def test_what_only_looks_like_a_reason_passes(language: str, text: str) -> None:
+    assert refusal(text, "stop", LIMITS, language=language, prompt=PROMPT) is None
+
+
+def test_each_reason_is_met_here_or_with_the_loops() -> None:
+    met = {reason for _, _, reason, _ in REFUSED} | {"finish_reason", "loop", "repetition"}
+    assert met == set(REASONS)
+
+
+@pytest.mark.parametrize(("language", "bound"), [("en", 40), ("zh", 52)])
+def test_a_run_is_a_loop_from_its_bound_on_which_is_longer_in_chinese_units(language: str, bound: int) -> None:
+    units = [f"w{n} " for n in range(2000)] if language == "en" else [chr(0x4E00 + n) for n in range(2000)]
+    end = "." if language == "en" else "。"
+    for run, reason in ((bound - 1, None), (bound, "loop")):
+        text = "".join(units) + "".join(units[100 : 100 + run]) + "end" + end
+        found = refusal(text, "stop", LIMITS, language=language)
+        assert (found and found.reason) == reason
+        assert found is None or found.detail == f"{bound} repeated words in a row >= {bound}"
+
+
+def test_repetition_is_a_rate_with_its_figure() -> None:
+    parts = [" ".join(f"w{n}x{k}" for k in range(20)) for n in range(20)]
+    some = ". ".join(word for part in zip(parts, [*parts[1:], "end"], strict=True) for word in part) + "."
+    found = refusal(some, "stop", LIMITS, language="en")
+    assert found is not None and found.reason == "repetition" and "> 4 x 0.05" in found.detail
+    late = " ".join(f"word{n}" for n in range(4000)) + " " + some
+    found = refusal(late, "stop", Check(max_repetition=0.05), language="en")
+    assert found is not None and found == ("repetition", found.detail) and found.detail.endswith("> 0.05")
+
+
+@pytest.mark.parametrize("finish", ["loop", "repetition"])
+def test_what_the_watch_stopped_is_refused_with_the_figure(finish: str) -> None:
+    found = refusal("the same again " * 50, finish, LIMITS, language="en")
+    assert found is not None and found.reason == "loop" and "in a row" in found.detail
+
+
+def test_every_language_has_its_phrases() -> None:
+    for language in LANGUAGES:
+        for kind in ("meta_talk", "refused", "closing"):
+            assert patterns(kind, language).pattern
+            assert not patterns(kind, language).search(" ")
+
+
+@pytest.mark.parametrize(
+    "part", ["[", "*", "`a", "|--", "   ```x\n", "~~~\n```\n", "http://", "- ", "😊", "a", "中", " ", "\n", "${", ":--|"]
+)
+def test_no_text_takes_the_check_long(part: str) -> None:
+    """Hangs for minutes where a pattern goes over the text again for each of its characters."""
+    refusal("x " + part * (100_000 // len(part)) + "a", "stop", Check(min_words=1, loop_words=10**6, max_repetition=1.0), language="en")
