@@ -72,7 +72,7 @@ define iteration_rules
 .PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) summary-$(1)
 
 augment-$(1): $(NEEDS) $(if $(filter-out 1,$(1)),augment-$(call before,$(1)))
-	@$(call stage,augment,$(1)) --output $(call iter,$(1))/instructions \
+	@$(call stage,augment,$(1)) --output $(call iter,$(1))/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
 	  $(foreach k,$(call earlier,$(1)),--input $(call iter,$(k))/instructions)
 
 generate-$(1): augment-$(1) $(if $(filter-out 1,$(1)),generator-$(call before,$(1)))
@@ -85,11 +85,11 @@ expand-$(1): generate-$(1) $(if $(filter-out 1,$(1)),extender-$(call before,$(1)
 
 generator-$(1): expand-$(1)
 	@$(call common,finetune,$(1)) --role generator --input $(call iter,$(1))/expansions --output $(call iter,$(1))/generator \
-	  $(call adapter,$(1),generator)
+	  $(foreach k,$(call earlier,$(1)),--input $(call iter,$(k))/expansions) $(call adapter,$(1),generator)
 
 extender-$(1): expand-$(1)
 	@$(call common,finetune,$(1)) --role extender --input $(call iter,$(1))/expansions --output $(call iter,$(1))/extender \
-	  $(call adapter,$(1),extender)
+	  $(foreach k,$(call earlier,$(1)),--input $(call iter,$(k))/expansions) $(call adapter,$(1),extender)
 
 finetune-$(1): generator-$(1) extender-$(1)
 

@@ -73,7 +73,7 @@ def write(folder: Path, table: Table, content: list[dict[str, Any]]) -> Path:
 
 def instruction_row(number: int, text: str) -> dict[str, Any]:
     return {
-        "id": f"{number:032x}", "instruction": text, "language": "en", "source": "self_instruct", "parents": [],
+        "id": f"{number:032x}", "instruction": text, "language": "en", "category": "", "source": "self_instruct", "parents": [],
         "suitability": 0.9, "digest": text_digest(text), "iteration": 1, "model": "test", "seed": 1,
     }  # fmt: skip
 
@@ -84,8 +84,8 @@ def expansion_row(number: int, response: str, expansion: str) -> dict[str, Any]:
         "id": f"{number:032x}", "sample": 0, "finish_reason": "stop", "response_id": f"{number:032x}",
         "instruction_id": f"{number:032x}", "instruction": f"Write about subject {number}.", "language": "en",
         "response": response, "expansion": expansion, "response_words": before, "expansion_words": after,
-        "growth": after / before, "rounds": 1, "attempts": 1, "tokens": after, "digest": text_digest(expansion),
-        "adapter": None, "iteration": 1, "model": "test", "seed": 1,
+        "growth": after / before, "kept_headings": None, "kept_names": None, "rounds": 1, "attempts": 1, "tokens": after,
+        "digest": text_digest(expansion), "adapter": None, "iteration": 1, "model": "test", "seed": 1,
     }  # fmt: skip
 
 

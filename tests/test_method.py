@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from conftest import response_row
-from lengthen.augment.grow import slots
 from lengthen.augment.pool import Pool
-from lengthen.augment.propose import Ending, first_item
-from lengthen.augment.seeding import Example, load_seeds
+from lengthen.augment.propose import Ending
+from lengthen.augment.seeding import Example
+from lengthen.augment.wording import load_wording
 from lengthen.common.config import Config, Expand, Model
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
-from lengthen.common.extension import load_extend_prompt
 from lengthen.common.ids import attempt_seed, row_id
 from lengthen.common.job import Job
 from lengthen.common.rows import Rejection, Work
@@ -52,7 +51,7 @@ def expand_one(engine: Scripted, draft: str = DRAFT, **settings: Any) -> dict[st
     job = Job("expand", config, Path("out"), 1, "echo")
     row = response_row(1, draft)
     calls = Calls(Journal(Path(), Path(), CALLS, 1000, 1000.0))
-    return asyncio.run(lengthen(Work("f" * 32, row["id"], 0, row), engine, calls, job, load_extend_prompt("en")))  # type: ignore[arg-type]
+    return asyncio.run(lengthen(Work("f" * 32, row["id"], 0, row), engine, calls, job))  # type: ignore[arg-type]
 
 
 def test_a_round_shows_half_the_draft_keeps_two_thirds_and_goes_on_with_the_whole_draft() -> None:
@@ -164,11 +163,18 @@ def test_ids_and_seeds_are_functions_of_the_row_alone() -> None:
     ],
 )
 def test_only_the_first_item_of_the_continued_list_is_taken(text: str, item: str) -> None:
-    assert first_item(text) == item
+    assert load_wording("en").first_item(text) == item
+
+
+@pytest.mark.parametrize("text", ["写一篇散文。\n指令 4：写一篇小说。", "“写一篇散文。”\n\n好的", "写一篇散文。\n4、写一篇"])
+def test_only_the_first_item_of_a_chinese_list_is_taken(text: str) -> None:
+    wording = load_wording("zh")
+    assert wording.first_item(text) == "写一篇散文。" and wording.goes_on(text)
+    assert wording.item(3) == "指令 3："
 
 
 def test_the_proposal_is_stopped_at_the_next_item() -> None:
-    ending = Ending()
+    ending = Ending(load_wording("en"))
     assert [ending(piece) for piece in ("\n\nWrite it", " in 4. parts", "\n", "\n")][-1] == "next_item"
     assert ending.text.startswith("\n\nWrite")
 
@@ -176,18 +182,8 @@ def test_the_proposal_is_stopped_at_the_next_item() -> None:
 def test_the_pool_refuses_exact_and_near_duplicates() -> None:
     pool = Pool(0.7)
     long = "Write a detailed guide for people who want to grow vegetables on a small balcony in a large city all year round"
-    pool.remember(Example("one", "en", long))
-    assert pool.duplicate(long.upper()) == "one"
-    assert pool.duplicate(long.replace("all year round", "all the year round")) == "one"
+    pool.remember(Example("one", "en", "", long))
+    assert pool.duplicate(long.upper()) == ("one", 1.0)
+    near = pool.duplicate(long.replace("all year round", "all the year round"))
+    assert near is not None and near[0] == "one" and 0.7 < near[1] < 1
     assert pool.duplicate("Write a speech for the opening of a bridge over the river in spring") is None
-
-
-def test_there_are_forty_seeds_of_many_genres() -> None:
-    seeds = load_seeds(["en"], None)
-    assert len(seeds) >= 40
-    assert len({seed.id.removeprefix("seed-en-").rsplit("-", 1)[0] for seed in seeds}) >= 7
-
-
-def test_slots_are_dealt_evenly_to_languages() -> None:
-    job = Job("augment", Config(model=Model(path=Path("none"))), Path("out"), 2, "echo")
-    assert len({slot.work.id for slot in slots(job, 10)}) == 10

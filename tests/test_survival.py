@@ -359,7 +359,7 @@ def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: 
     assert part.name in refused("generate", *arguments)
     part.write_bytes(good)
     manifest = (folder / ".manifest.json").read_text()
-    edits = [('"rows": 50', '"rows": 51'), ('"version": 1', '"version": 2'), ('"format": 1', '"format": 9'), ('"path": "', '"path": "../')]
+    edits = [('"rows": 50', '"rows": 51'), ('"version": 2', '"version": 3'), ('"format": 1', '"format": 9'), ('"path": "', '"path": "../')]
     for old, new in edits:
         assert old in manifest
         (folder / ".manifest.json").write_text(manifest.replace(old, new))

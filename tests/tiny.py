@@ -162,7 +162,7 @@ def write_config(path: Path, model: Path, **sections: object) -> Path:
         "expand": {"extensions": 1, "attempts": 6, "rounds": 2, "sampling": {"max_tokens": 250, "repetition_penalty": 1.0}},
         "finetune": {
             "max_tokens_generator": 4096, "max_tokens_extender": 4096, "epochs": 3, "rows_per_step": 2, "deepspeed": "zero2",
-            "gradient_checkpointing": False, "validation_share": 0.2, "max_over_long_share": 0.2,
+            "gradient_checkpointing": False, "validation_share": 0.2, "max_over_long_share": 0.2, "max_similarity": 1.0,
         },
         "evaluate": {"sampling": {"max_tokens": 200, "repetition_penalty": 1.0}},
     }  # fmt: skip

@@ -84,7 +84,8 @@ class Augment(Section):
     min_words: Count = 4
     max_words: Count = 499
     min_suitability: Share = 0.5  # the judge's p(yes) / (p(yes) + p(no))
-    max_similarity: Share = 0.7  # Jaccard similarity of word 3-grams, estimated by MinHash
+    max_similarity: Share = 0.7  # to any other instruction: Jaccard similarity, estimated by MinHash
+    max_benchmark_overlap: Share = 0.5  # with any benchmark prompt: share of the shorter one's word 3-grams
     grow_pool: bool = True  # accepted instructions become examples too; False: only seeds are shown
     max_rejected_share: Share = 1.0
     sampling: Sampling = Sampling(max_tokens=512)
@@ -104,6 +105,7 @@ class Expand(Section):
     min_growth: Annotated[float, Field(gt=1)] = 1.2  # words of the expansion / words of the response
     target_growth: Annotated[float, Field(gt=1)] | None = None  # stop an attempt's rounds once it is reached
     length_biased_selection: bool = True
+    max_similarity: Share = 0.8  # of two responses: more, and one of them is left out; 1: none is
     max_rejected_share: Share = 1.0
     sampling: Sampling = Sampling(repetition_penalty=1.0)  # the draft's words have to be kept
 
@@ -118,6 +120,9 @@ class Lora(Section):
 
 class Finetune(Section):
     length_biased_selection: bool = True
+    max_similarity: Share = 0.8  # of two expansions: more, and one of them is left out; 1: none is
+    earlier_share: Share = 0.0  # rows of earlier iterations' expansions (further --input) that take part
+    short_share: Share = 0.0  # rows that teach the generator the short answer instead, against forgetting it
     drop_lines: Share = 0.2  # lines of the extender's draft that are left out
     max_tokens_generator: Count = 16384
     max_tokens_extender: Count = 32768  # its rows hold the draft and the expansion

@@ -79,8 +79,6 @@ def _show(folder: Folder) -> None:
     dataset = open_any(folder)
     manifest = dataset.manifest
     click.echo(f"{folder}: {manifest.table}, {describe(manifest)}")
-    for name, value in manifest.summary.items():
-        click.echo(f"  {name.replace('_', ' ')}: {value:,.2f}" if isinstance(value, float) else f"  {name.replace('_', ' ')}: {value}")
     click.echo(f"  made {manifest.timings.get('finished_at')} with lengthen {manifest.environment.get('lengthen')}")
     click.echo("made from")
     _lineage(folder)

@@ -20,7 +20,8 @@ class PromptFile:
     """
 
     def __init__(self, text: str, variables: set[str], name: str = "prompt") -> None:
-        self.template = Template(text.strip())
+        self.text = text.strip()
+        self.template = Template(self.text)
         self.digest, self.variables = text_digest(text), frozenset(variables)
         try:
             found = set(self.template.get_identifiers())

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from lengthen.common.engine.protocol import PromptTooLong
-from lengthen.common.errors import EXIT_SIGINT, EXIT_SIGTERM, Stopped
+from lengthen.common.errors import EXIT_SIGINT, EXIT_SIGTERM, Stopped, UserError
 from lengthen.common.flaws import flaw_of
 from lengthen.common.ids import row_id
 from lengthen.common.job import Job
@@ -50,6 +50,17 @@ def count_works(job: Job, dataset: Dataset, samples: int) -> int:
     """How many `works_of` will yield, from the ids alone."""
     ids = islice((row["id"] for row in dataset.rows(["id"])), job.limit)
     return sum(job.takes(row_id(job.stage, job.iteration, row, sample)) for row in ids for sample in range(samples))
+
+
+def check_languages(job: Job, dataset: Dataset) -> None:
+    """Each row's language needs the run's prompts and checks.
+
+    Raises:
+        UserError: names the languages that the config lacks.
+    """
+    found = {row["language"] for row in dataset.rows(["language"])}
+    if missing := sorted(found - set(job.config.languages)):
+        raise UserError(f"{dataset.folder} holds rows in {', '.join(missing)}; add it to the config's languages")
 
 
 @dataclass(frozen=True)

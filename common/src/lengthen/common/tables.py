@@ -26,11 +26,11 @@ def _table(name: str, version: int, **columns: pa.DataType) -> Table:
 
 
 _NULLABLE = {"adapter", "eval_loss", "loss", "learning_rate", "grad_norm", "tokens_per_second", "suitability", "lower",
-             "upper", "length_score", "s_l", "judge", "adapter_sha256_before", "parent_id"}  # fmt: skip
+             "upper", "length_score", "s_l", "judge", "adapter_sha256_before", "parent_id", "kept_headings", "kept_names"}  # fmt: skip
 _S, _I, _F = pa.string(), pa.int64(), pa.float64()
 
 INSTRUCTIONS = _table(
-    "instructions", 1, id=_S, instruction=_S, language=_S, source=_S, parents=pa.list_(_S), suitability=_F,
+    "instructions", 2, id=_S, instruction=_S, language=_S, category=_S, source=_S, parents=pa.list_(_S), suitability=_F,
     digest=_S, iteration=_I, model=_S, seed=_I,
 )  # fmt: skip
 
@@ -40,8 +40,9 @@ RESPONSES = _table(
 )  # fmt: skip
 
 EXPANSIONS = _table(
-    "expansions", 1, id=_S, sample=_I, finish_reason=_S, response_id=_S, instruction_id=_S, instruction=_S,
-    language=_S, response=_S, expansion=_S, response_words=_I, expansion_words=_I, growth=_F, rounds=_I, attempts=_I,
+    "expansions", 2, id=_S, sample=_I, finish_reason=_S, response_id=_S, instruction_id=_S, instruction=_S,
+    language=_S, response=_S, expansion=_S, response_words=_I, expansion_words=_I, growth=_F, kept_headings=_F,
+    kept_names=_F, rounds=_I, attempts=_I,
     tokens=_I, digest=_S, adapter=_S, iteration=_I, model=_S, seed=_I,
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Echo: an engine without a model. The same prompt and seed give the same text; its dials imitate a model's faults.
 
 For trying the pipeline in seconds, and for tests. Its texts are random words in sentences and paragraphs, and longer for
-a longer prompt, so that expansions grow.
+a longer prompt, so that expansions grow. A Chinese prompt is answered in Chinese characters.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ import random
 
 from lengthen.common.config import Config
 from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.text.languages import detect
+from lengthen.common.text.words import count_words
 
 _SYLLABLES = ["ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wi", "zo", "ka", "li"]
+_CHARACTERS = (
+    "春夏秋冬山水风云花草树木鸟鱼日月星光早晚东南西北城市乡村老师学生朋友家人父母孩子房屋道路桥梁河流田野书信"
+    "文字故事音乐画面声音颜色时间地方世界生活工作思考记忆希望问题方法结果原因变化开始发现走看听说写读想问做来去"
+)
 _PIECE = 5  # words in one piece of a stream
 
 
 class EchoEngine:
-    """See `protocol.Engine`. A token is a word here."""
+    """See `protocol.Engine`. A token is a word or a Chinese character here."""
 
     control_tokens = frozenset({"<|im_start|>", "<|im_end|>", "<|endoftext|>"})
 
@@ -51,7 +57,7 @@ class EchoEngine:
         return [math.log(0.9)] + [math.log(0.9 / factor)] * (len(continuations) - 1)
 
     def count_tokens(self, prompt: Prompt) -> int:
-        return len(prompt.user.split()) + len(prompt.prefill.split())
+        return count_words(prompt.user) + count_words(prompt.prefill)
 
     def close(self) -> None:
         pass
@@ -63,15 +69,23 @@ class EchoEngine:
     def _words(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> list[str]:
         """The text, a word an item, white space and stops included."""
         dice = self._random(prompt, seed, adapter)
-        count = max(1, round(self.dials.words * dice.uniform(0.7, 1.3) + self.dials.growth * len(prompt.user.split())))
-        words = ["".join(dice.choices(_SYLLABLES, k=3)) for _ in range(count)]
+        count = max(1, round(self.dials.words * dice.uniform(0.7, 1.3) + self.dials.growth * count_words(prompt.user)))
+        chinese = detect(prompt.user) == "zh"
+        words = [dice.choice(_CHARACTERS) if chinese else "".join(dice.choices(_SYLLABLES, k=3)) for _ in range(count)]
         fault = dice.random()
         if fault < self.dials.loop_share:
             words = words[: count // 2] + words[:12] * (count // 24 + 4)
         ends = [number % 12 == 11 or number == len(words) - 1 for number in range(len(words))]
         if self.dials.loop_share <= fault < self.dials.loop_share + self.dials.cut_share:
             ends[-1] = False
-        return [_spaced(number, word, ends) for number, word in enumerate(words)]
+        punctuated = _chinese if chinese else _spaced
+        return [punctuated(number, word, ends) for number, word in enumerate(words)]
+
+
+def _chinese(number: int, character: str, ends: list[bool]) -> str:
+    if not ends[number]:
+        return character
+    return character + ("。\n\n" if number % 36 == 35 and number < len(ends) - 1 else "。")
 
 
 def _spaced(number: int, word: str, ends: list[bool]) -> str:

@@ -75,7 +75,7 @@ def seal(folder: Folder) -> Manifest:
         fingerprint=_without_shard(manifests[0]),
         lineage=manifests[0].lineage,
         tokens=sum(manifest.tokens for manifest in manifests),
-        summary=_means(manifests),
+        summary=_summary(manifests),
         timings=_added([{k: v for k, v in manifest.timings.items() if k != "finished_at"} for manifest in manifests])
         | {"finished_at": datetime.now(UTC).isoformat(timespec="seconds")},
         environment=environment(),
@@ -126,8 +126,17 @@ def _added(counts: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: sum(count.get(key, 0) for count in counts) for key in sorted({key for count in counts for key in count})}
 
 
-def _means(manifests: list[Manifest]) -> dict[str, Any]:
-    """Means over all rows from the shards' means."""
+def _summary(manifests: list[Manifest]) -> dict[str, Any]:
+    """Figures over all rows from the shards' figures: means weighted by the shards' rows, histograms added."""
     rows = sum(manifest.rows_out for manifest in manifests)
-    keys = manifests[0].summary.keys()
-    return {key: sum(manifest.summary[key] * manifest.rows_out for manifest in manifests) / rows for key in keys} if rows else {}
+    found: dict[str, Any] = {}
+    for key in manifests[0].summary if rows else ():
+        values = [(manifest.summary[key], manifest.rows_out) for manifest in manifests if manifest.summary.get(key) is not None]
+        if values and isinstance(values[0][0], dict):
+            found[key] = _added([value for value, _ in values])
+        else:
+            weight = sum(count for _, count in values)
+            found[key] = sum(value * count for value, count in values) / weight if weight else None
+    if "tokens_per_word" in found:
+        found["tokens_per_word"] = sum(manifest.tokens for manifest in manifests) / (found["mean_words"] * rows)
+    return found

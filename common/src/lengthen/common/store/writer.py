@@ -161,7 +161,7 @@ class DatasetWriter:
         if rows_in != rows_out + reasons.total():
             raise RuntimeError(f"{rows_in} rows in, but {rows_out} out and {reasons.total()} rejected: a row was lost")
         self._judge_share(rows_in, rows_out, reasons, max_rejected_share)
-        spent = _tokens(self._rows) + _tokens(self._rejected) if tokens is None else tokens
+        spent = self.tokens_spent() if tokens is None else tokens
         manifest = self._manifest(parts, rejected_parts, digest, rows_in, rows_out, reasons, spent, summary)
         if not self._lock.create(self.folder / MANIFEST, manifest.to_json()):
             self._withdraw(parts + rejected_parts)
@@ -185,6 +185,10 @@ class DatasetWriter:
         """The mean of a numeric column; 0 without rows."""
         values = self.column(name).to_pylist()
         return math.fsum(values) / len(values) if values else 0.0  # exact: the journal has its rows in any order
+
+    def tokens_spent(self) -> int:
+        """Generated for flushed rows, the rejected ones included."""
+        return _tokens(self._rows) + _tokens(self._rejected)
 
     def require_rows(self, rows_in: int, left: int) -> None:
         """Refuse to go on with nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lengthen.common.ids import text_digest
 from lengthen.common.text.words import units
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class NearDuplicates:
         from datasketch import MinHashLSH  # with SciPy behind it: only when an index is needed
 
         self.max_similarity, self.permutations = max_similarity, permutations
-        self._known: dict[str, tuple[str, MinHash]] = {}  # normal form -> key, sketch
+        self._latest: tuple[str, MinHash] | None = None
+        self._known: dict[str, tuple[str, MinHash]] = {}  # digest of the normal form -> key, sketch: never a text
         # A missed pair costs more than one compared in vain; the index can't be asked for identical texts alone.
         self._index = MinHashLSH(threshold=min(max_similarity, 0.95), num_perm=permutations, weights=(0.1, 0.9))
 
@@ -32,10 +34,10 @@ class NearDuplicates:
 
     def nearest(self, text: str) -> tuple[str, float] | None:
         """Key and similarity of the nearest text, or None if none is nearer than `max_similarity`. Ties: the smallest key."""
-        normal = normal_form(text)
+        normal = text_digest(normal_form(text))
         if normal in self._known:
             return self._known[normal][0], 1.0
-        sketch = self._sketch(text)
+        sketch = self._sketch(normal, text)
         known = (self._known[other] for other in self._index.query(sketch))
         near = [(-float(other.jaccard(sketch)), key) for key, other in known]
         similarity, key = min(near, default=(0.0, ""))
@@ -43,20 +45,23 @@ class NearDuplicates:
 
     def add(self, key: str, text: str) -> None:
         """Remember a text. Of several with the same normal form, the one with the smallest key."""
-        normal = normal_form(text)
+        normal = text_digest(normal_form(text))
         if normal in self._known:
             before, sketch = self._known[normal]
             self._known[normal] = (min(before, key), sketch)
             return
-        self._known[normal] = (key, self._sketch(text))
+        self._known[normal] = (key, self._sketch(normal, text))
         self._index.insert(normal, self._known[normal][1])
 
-    def _sketch(self, text: str) -> MinHash:
+    def _sketch(self, normal: str, text: str) -> MinHash:
+        """The text's sketch; of the latest one it is at hand, since who looks a text up often adds it next."""
         from datasketch import MinHash
 
-        sketch = MinHash(num_perm=self.permutations)
-        sketch.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(shingles(text))])
-        return sketch
+        if self._latest is None or self._latest[0] != normal:
+            sketch = MinHash(num_perm=self.permutations)
+            sketch.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(shingles(text))])
+            self._latest = (normal, sketch)
+        return self._latest[1]
 
 
 def normal_form(text: str) -> str:

@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import random
+from collections import defaultdict
 
 from lengthen.augment.seeding import Example
-from lengthen.common.text.words import units
-
-if TYPE_CHECKING:
-    from datasketch import MinHash
-
-_PERMUTATIONS = 128
-_SHINGLE = 3  # units
+from lengthen.common.text.duplicates import NearDuplicates
 
 
 class Pool:
-    """Refuses what it has already, exactly or nearly (Jaccard similarity of word 3-grams, estimated by MinHash)."""
+    """Examples on shelves by language and category, and a memory of everything that is not to be said again."""
 
     def __init__(self, max_similarity: float) -> None:
-        from datasketch import MinHashLSH  # with SciPy behind it: only when the pool is needed
+        self._known = NearDuplicates(max_similarity)
+        self._shelves: dict[tuple[str, str], list[Example]] = defaultdict(list)
 
-        self.examples: list[Example] = []
-        self.max_similarity = max_similarity
-        self._known: dict[str, tuple[str, MinHash]] = {}  # normalised instruction -> id, sketch
-        self._index = MinHashLSH(threshold=max_similarity, num_perm=_PERMUTATIONS)
-
-    def duplicate(self, instruction: str) -> str | None:
-        """The id of an instruction that says the same, or None. Of several near ones, the nearest."""
-        normal = _normal(instruction)
-        if normal in self._known:
-            return self._known[normal][0]
-        sketch = _sketch(instruction)
-        near = [(self._known[other][1].jaccard(sketch), self._known[other][0]) for other in self._index.query(sketch)]
-        return max((pair for pair in near if pair[0] > self.max_similarity), default=(0.0, None))[1]
+    def duplicate(self, instruction: str) -> tuple[str, float] | None:
+        """The instruction that says the same, exactly or nearly, and their similarity; None where none does."""
+        return self._known.nearest(instruction)
 
     def remember(self, example: Example) -> None:
         """From now on, refuse what says the same as this."""
-        normal = _normal(example.instruction)
-        if normal not in self._known:
-            self._known[normal] = (example.id, _sketch(example.instruction))
-            self._index.insert(normal, self._known[normal][1])
+        self._known.add(example.id, example.instruction)
 
+    def show(self, example: Example) -> None:
+        """From now on, this may be drawn as an example."""
+        self._shelves[example.language, example.category].append(example)
 
-def _normal(instruction: str) -> str:
-    return " ".join(units(instruction))
+    def draw(self, language: str, category: str, count: int, dice: random.Random) -> list[Example]:
+        """Examples of one language and category; of the whole language where the category has too few."""
+        shelf = self._shelves.get((language, category), [])
+        if len(shelf) < count:
+            shelf = [example for (spoken, _), members in sorted(self._shelves.items()) if spoken == language for example in members]
+        return dice.sample(shelf, min(count, len(shelf)))
 
-
-def _sketch(instruction: str) -> MinHash:
-    from datasketch import MinHash
-
-    found = units(instruction)
-    sketch = MinHash(num_perm=_PERMUTATIONS)
-    for start in range(max(1, len(found) - _SHINGLE + 1)):
-        sketch.update(" ".join(found[start : start + _SHINGLE]).encode("utf-8", "surrogatepass"))
-    return sketch
+    def categories(self, language: str) -> list[str]:
+        """Of the examples in a language, in alphabetical order."""
+        return sorted(category for spoken, category in self._shelves if spoken == language)

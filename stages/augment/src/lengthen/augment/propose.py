@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from lengthen.augment.seeding import Example
+from lengthen.augment.wording import Wording
 from lengthen.common.config import Augment
 from lengthen.common.engine.protocol import Completion, Engine, Prompt, SamplingParameters
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.store.calls import RowCalls
 from lengthen.common.text.check import Refusal, unfit
+from lengthen.common.text.languages import detect
 from lengthen.common.text.words import count_words
-
-_NEXT_ITEM = re.compile(r"\n\s*(?:Instruction\s+)?\d+[.:)]|\n\s*\n")
 
 
 @dataclass(frozen=True)
@@ -25,44 +24,49 @@ class Proposal:
     refused: Refusal | None
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How a language's instructions are asked for and judged."""
+
+    propose: PromptFile
+    judge: PromptFile
+    wording: Wording
+
+
 async def propose(
-    calls: RowCalls, attempt: int, prompt: PromptFile, examples: list[Example], sampling: SamplingParameters, settings: Augment
+    calls: RowCalls, attempt: int, asking: Asking, examples: list[Example], sampling: SamplingParameters, settings: Augment
 ) -> Proposal:
     """Let the model continue the list of examples with one more."""
-    listed = "\n\n".join(f"Instruction {number}: {example.instruction}" for number, example in enumerate(examples, start=1))
-    asked = Prompt(prompt.fill(examples=listed), f"Instruction {len(examples) + 1}:")
-    completion = await calls.complete(f"propose {attempt}", asked, sampling, watch=Ending())
-    instruction = first_item(completion.text)
+    wording = asking.wording
+    listed = "\n\n".join(f"{wording.item(number)} {example.instruction}" for number, example in enumerate(examples, start=1))
+    asked = Prompt(asking.propose.fill(examples=listed), wording.item(len(examples) + 1))
+    completion = await calls.complete(f"propose {attempt}", asked, sampling, watch=Ending(wording))
+    instruction = wording.first_item(completion.text)
     parents = tuple(example.id for example in examples)
-    return Proposal(instruction, parents, completion.tokens, _refusal(instruction, completion, calls.engine, settings))
+    refused = _refusal(instruction, examples[0].language, completion, calls.engine, settings)
+    return Proposal(instruction, parents, completion.tokens, refused)
 
 
 class Ending:
     """Stops the request once the list goes on with another item: only the first one is wanted."""
 
-    def __init__(self) -> None:
-        self.text = ""
+    def __init__(self, wording: Wording) -> None:
+        self.wording, self.text = wording, ""
 
     def __call__(self, piece: str) -> str | None:
         self.text += piece
-        return "next_item" if _NEXT_ITEM.search(self.text.lstrip()) else None
+        return "next_item" if self.wording.goes_on(self.text) else None
 
 
-def first_item(text: str) -> str:
-    """The first item of what the model wrote, on one line, without quotation marks around it."""
-    item = " ".join(_NEXT_ITEM.split(text.strip(), maxsplit=1)[0].split())
-    return item[1:-1].strip() if len(item) > 1 and item[0] in '"“' and item[-1] in '"”' else item
-
-
-async def suitability(calls: RowCalls, attempt: int, prompt: PromptFile, instruction: str) -> float:
+async def suitability(calls: RowCalls, attempt: int, asking: Asking, instruction: str) -> float:
     """The base model's p(yes) / (p(yes) + p(no)), from log-probabilities; each in the spellings that a chat model uses."""
-    spellings = ["Yes", "yes", "No", "no"]
-    asked = Prompt(prompt.fill(instruction=instruction))
-    values = [math.exp(value) for value in await calls.score(f"judge {attempt}", asked, spellings)]
-    return (values[0] + values[1]) / sum(values)
+    yes, no = asking.wording.yes, asking.wording.no
+    asked = Prompt(asking.judge.fill(instruction=instruction))
+    values = [math.exp(value) for value in await calls.score(f"judge {attempt}", asked, [*yes, *no])]
+    return sum(values[: len(yes)]) / sum(values)
 
 
-def _refusal(instruction: str, completion: Completion, engine: Engine, settings: Augment) -> Refusal | None:
+def _refusal(instruction: str, language: str, completion: Completion, engine: Engine, settings: Augment) -> Refusal | None:
     if completion.finish_reason == "length":
         return Refusal("finish_reason", "length")
     words = count_words(instruction)
@@ -70,4 +74,6 @@ def _refusal(instruction: str, completion: Completion, engine: Engine, settings:
         return Refusal("too_short", f"{words} words < {settings.min_words}")
     if words > settings.max_words:
         return Refusal("too_long", f"{words} words > {settings.max_words}")
+    if (found := detect(instruction)) not in (None, language):
+        return Refusal("language", f"{found}, not {language}")
     return unfit(instruction, engine.control_tokens)

@@ -16,6 +16,7 @@ class Example(NamedTuple):
 
     id: str
     language: str
+    category: str  # "" where nobody said
     instruction: str
 
 
@@ -52,8 +53,8 @@ def _parse(text: str, where: str) -> list[Example]:
             continue
         try:
             raw = json.loads(line)
-            seeds.append(Example(str(raw["id"]), str(raw["language"]), str(raw["instruction"])))
-        except (ValueError, KeyError, TypeError) as error:
+            seeds.append(Example(str(raw["id"]), str(raw["language"]), str(raw.get("category", "")), str(raw["instruction"])))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{where}, line {number}: no seed with id, language and instruction ({error})") from error
     if repeated := {seed.id for seed in seeds if sum(other.id == seed.id for other in seeds) > 1}:
         raise UserError(f"{where}: id {sorted(repeated)[0]} stands twice")

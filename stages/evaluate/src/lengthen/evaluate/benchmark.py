@@ -8,12 +8,11 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from lengthen.common.benchmark import BenchmarkFile, read_benchmark
 from lengthen.common.errors import UserError
-from lengthen.common.ids import text_digest
 from lengthen.evaluate.length import Kind, bounds
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -55,14 +54,12 @@ class BenchmarkPrompt(BaseModel):
 class Benchmark:
     """A named list of prompts with a digest."""
 
-    def __init__(self, name: str, text: str, where: str) -> None:
-        self.name, self.digest = name, text_digest(text)
-        self.prompts = [_prompt(line, f"{where}, line {n}") for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    def __init__(self, file: BenchmarkFile) -> None:
+        self.name, self.digest = file.name, file.digest
+        self.prompts = [_prompt(line, where) for where, line in file.lines()]
         ids = [prompt.id for prompt in self.prompts]
-        if not ids:
-            raise UserError(f"{where} holds no prompts")
         if twins := sorted({name for name in ids if ids.count(name) > 1}):
-            raise UserError(f"{where}: id {twins[0]} stands twice")
+            raise UserError(f"{file.where}: id {twins[0]} stands twice")
 
 
 def load_benchmark(file: Path | None) -> Benchmark:
@@ -71,13 +68,7 @@ def load_benchmark(file: Path | None) -> Benchmark:
     Raises:
         UserError: the file or one of its lines can't be read.
     """
-    if file is None:
-        name = "benchmarks/builtin.jsonl"
-        return Benchmark("builtin", (resources.files("lengthen.evaluate") / name).read_text(encoding="utf-8"), name)
-    try:
-        return Benchmark(file.stem, file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--benchmark {file} can't be read: {error}") from error
+    return Benchmark(read_benchmark(file))
 
 
 def _prompt(line: str, where: str) -> BenchmarkPrompt:

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lengthen.common.engine.protocol import Completion, Engine, Prompt
+from lengthen.common.extension import extend_prompt, load_extend_prompt
 from lengthen.common.ids import attempt_seed, text_digest
 from lengthen.common.job import Job
-from lengthen.common.promptfile import PromptFile
 from lengthen.common.rows import Rejection, Work
 from lengthen.common.store.calls import Calls, RowCalls
 from lengthen.common.text.check import Refusal, Watch, refusal, unfit
-from lengthen.common.text.paragraphs import BREAK, first_half, first_two_thirds
+from lengthen.common.text.paragraphs import BREAK, first_two_thirds
 from lengthen.common.text.phrases import EDGE, meta_talk
 from lengthen.common.text.words import count_words
+from lengthen.expand.kept import kept_headings, kept_names
 
 NOTHING_YET = Refusal("empty", "")
 
@@ -31,7 +32,6 @@ class Lengthening:
 
     calls: RowCalls
     job: Job
-    prompt: PromptFile
     instruction: str
     language: str
     tokens: int = 0
@@ -53,11 +53,14 @@ class Lengthening:
 
     async def round(self, draft: str, name: str) -> str | None:
         """Both phases. None when the result fails the check; `refused` then says why."""
-        opening = await self._write(first_half(draft), "", name + ".1")
+        opening = await self._write(draft, "", name + ".1", half=True)
         if opening.finish_reason not in ("stop", "length") or not opening.text.strip():
             self.refused = Refusal(opening.finish_reason if opening.text.strip() else "empty", "in phase 1")
             return None
         kept = first_two_thirds(opening.text)
+        if opening.finish_reason == "length" and kept == opening.text.strip():
+            self.refused = Refusal("finish_reason", "length in phase 1, in its only paragraph")  # a seam inside a sentence
+            return None
         if begins_badly := meta_talk(kept[:EDGE], self.language):  # the whole text would begin so, and be refused: save phase 2
             self.refused = Refusal("meta_talk", begins_badly)
             return None
@@ -69,7 +72,7 @@ class Lengthening:
             self.job.config.check,
             language=self.language,
             control_tokens=self.calls.engine.control_tokens,
-            prompt=self.prompt.template.template,
+            prompt=load_extend_prompt(self.language).text,
         )
         if refused:
             self.refused = refused
@@ -77,46 +80,50 @@ class Lengthening:
         self.finish_reason = rest.finish_reason
         return text
 
-    async def _write(self, draft: str, prefill: str, name: str) -> Completion:
+    async def _write(self, draft: str, prefill: str, name: str, *, half: bool = False) -> Completion:
         watch = Watch(self.job.config.check, self.language)
         watch(prefill)
-        prompt = Prompt(self.prompt.fill(instruction=self.instruction, draft=draft), prefill)
+        prompt = Prompt(extend_prompt(self.language, self.instruction, draft, half=half), prefill)
         sampling = self.job.sampling(self.job.config.expand.sampling, self.calls.row, name)
         completion = await self.calls.complete(name, prompt, sampling, adapter=self.job.adapter, watch=watch)
         self.tokens += completion.tokens
         return completion
 
 
-async def lengthen(work: Work[dict[str, Any]], engine: Engine, calls: Calls, job: Job, prompt: PromptFile) -> dict[str, Any] | Rejection:
+async def lengthen(work: Work[dict[str, Any]], engine: Engine, calls: Calls, job: Job) -> dict[str, Any] | Rejection:
     """A row of `expansions` without its constants, or why there is none."""
     response, settings = work.source, job.config.expand
     for column in ("instruction", "response"):
         if bad := unfit(response[column], engine.control_tokens):
             return Rejection(bad.reason, f"the {column} holds {bad.detail}")
-    row = Lengthening(calls.of(engine, work.id), job, prompt, response["instruction"], response["language"])
+    row = Lengthening(calls.of(engine, work.id), job, response["instruction"], response["language"])
     before = count_words(response["response"])
     best = ""
     for attempt in range(1, settings.attempts + 1):
         best, rounds = await row.attempt(response["response"], attempt)
-        growth = count_words(best) / before
-        if growth > settings.min_growth:
-            return {
-                "finish_reason": row.finish_reason,
-                "response_id": response["id"],
-                "instruction_id": response["instruction_id"],
-                "instruction": response["instruction"],
-                "language": response["language"],
-                "response": response["response"],
-                "expansion": best,
-                "response_words": before,
-                "expansion_words": count_words(best),
-                "growth": growth,
-                "rounds": rounds,
-                "attempts": attempt,
-                "tokens": row.tokens,
-                "digest": text_digest(best),
-                "seed": attempt_seed(job.config.seed, work.id, f"{attempt}.1.1"),
-            }
+        if count_words(best) / before > settings.min_growth:
+            seed = attempt_seed(job.config.seed, work.id, f"{attempt}.1.1")
+            made = {"rounds": rounds, "attempts": attempt, "tokens": row.tokens, "finish_reason": row.finish_reason, "seed": seed}
+            return _row(response, best) | made
     if best == response["response"]:  # no round of the last attempt passed the check
         return Rejection(row.refused.reason, row.refused.detail, "", settings.attempts, row.tokens)
     return Rejection("growth", f"{count_words(best) / before:.2f} <= {settings.min_growth}", best, settings.attempts, row.tokens)
+
+
+def _row(response: dict[str, Any], expansion: str) -> dict[str, Any]:
+    """The columns that follow from the texts alone."""
+    before, after = count_words(response["response"]), count_words(expansion)
+    return {
+        "response_id": response["id"],
+        "instruction_id": response["instruction_id"],
+        "instruction": response["instruction"],
+        "language": response["language"],
+        "response": response["response"],
+        "expansion": expansion,
+        "response_words": before,
+        "expansion_words": after,
+        "growth": after / before,
+        "kept_headings": kept_headings(response["response"], expansion),
+        "kept_names": kept_names(response["response"], expansion, response["language"]),
+        "digest": text_digest(expansion),
+    }

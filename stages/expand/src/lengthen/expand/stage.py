@@ -8,9 +8,11 @@ from typing import Any
 from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.extension import load_extend_prompt
 from lengthen.common.job import Job
-from lengthen.common.rows import Rejection, Work, count_works, run_rows, works_of
-from lengthen.common.selection import select
+from lengthen.common.report import mean, yield_figures
+from lengthen.common.rows import Rejection, Work, check_languages, count_works, run_rows, works_of
+from lengthen.common.selection import left_out
 from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import EXPANSIONS, RESPONSES
 from lengthen.expand.lengthen import lengthen
 
@@ -27,25 +29,38 @@ def expand(job: Job, responses: Path, adapter: Path | None) -> None:
     origin = job.origin(METHOD, model, ["check", "expand"], inputs, {f"extend.{name}": p for name, p in prompts.items()})
     if job.is_complete(origin):
         return
+    check_languages(job, dataset)
     settings = job.config.expand
     rows_in = count_works(job, dataset, settings.extensions)
     if job.dry_run:
         calls = rows_in * settings.attempts * settings.rounds * 2
         job.say_plan(rows=rows_in, at_most_calls=calls, at_most_tokens=calls * settings.sampling.max_tokens)
         return
-    kept = select(dataset, "words", job.config.seed) if settings.length_biased_selection else None
+    unused = left_out(
+        [dataset],
+        "response",
+        "words",
+        job.config.seed,
+        length_biased=settings.length_biased_selection,
+        max_similarity=settings.max_similarity,
+    )
     constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
     with job.writer(EXPANSIONS, origin) as writer:
 
         def work(engine: Engine) -> None:
             async def make(item: Work[dict[str, Any]]) -> dict[str, Any] | Rejection:
-                if kept is not None and item.parent_id not in kept:
-                    return Rejection("selected_out", f"{item.source['words']} words")
-                outcome = await lengthen(item, engine, writer.calls, job, prompts[item.source["language"]])
+                if why := unused.get(item.parent_id):
+                    return Rejection(why.reason, why.detail)
+                outcome = await lengthen(item, engine, writer.calls, job)
                 return outcome if isinstance(outcome, Rejection) else outcome | constants
 
             run_rows(job, works_of(job, dataset, settings.extensions), rows_in, make, writer, settings.max_rejected_share)
 
         job.with_engine(work, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts.values()])
-        figures = {"mean_words": writer.mean("expansion_words"), "mean_growth": writer.mean("growth")}
-        job.say_result(writer.commit(rows_in, figures, settings.max_rejected_share))
+        job.say_result(writer.commit(rows_in, _figures(writer), settings.max_rejected_share))
+
+
+def _figures(writer: DatasetWriter) -> dict[str, Any]:
+    words, attempts, growth = (writer.column(name).to_pylist() for name in ("expansion_words", "attempts", "growth"))
+    kept = {name: mean(writer.column(name).to_pylist()) for name in ("kept_headings", "kept_names")}
+    return yield_figures(words, writer.tokens_spent(), attempts, growth) | kept

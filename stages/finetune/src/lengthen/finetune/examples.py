@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from lengthen.common.engine.protocol import Prompt
-from lengthen.common.extension import load_extend_prompt
+from lengthen.common.extension import extend_prompt
 from lengthen.common.ids import row_random
 
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -22,8 +22,7 @@ def example(row: dict[str, Any], role: str, drop_lines: float, seed: int) -> Exa
     if role == "generator":
         return Example(Prompt(row["instruction"]), row["expansion"])
     draft = thinned(row["response"], drop_lines, seed, row["id"])
-    prompt = load_extend_prompt(row["language"]).fill(instruction=row["instruction"], draft=draft)
-    return Example(Prompt(prompt), row["expansion"])
+    return Example(Prompt(extend_prompt(row["language"], row["instruction"], draft)), row["expansion"])
 
 
 def thinned(text: str, drop_lines: float, seed: int, row: str) -> str:

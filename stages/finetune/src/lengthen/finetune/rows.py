@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,12 +11,12 @@ from lengthen.common.errors import UserError
 from lengthen.common.flaws import flaw_of
 from lengthen.common.ids import row_random
 from lengthen.common.job import Job
-from lengthen.common.selection import select
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import EXPANSIONS
 from lengthen.common.text.check import unfit
 from lengthen.finetune.examples import example
+from lengthen.finetune.mixing import lesson, rows_and_refusals
 
 if TYPE_CHECKING:
     from lengthen.common.chat import Chat
@@ -50,7 +49,10 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     train: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
     too_long = seen = 0
-    for row in _selected(job, datasets, writer):
+    for row, unused in rows_and_refusals(job, datasets):
+        if unused:
+            writer.reject(row["id"], row["response_id"], unused.reason, unused.detail)
+            continue
         seen += 1
         bad = flaw_of(EXPANSIONS, row, job.config.model.context_tokens)
         if bad := bad or unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens):
@@ -79,21 +81,8 @@ def max_tokens(job: Job, role: str) -> int:
     return settings.max_tokens_extender if role == "extender" else settings.max_tokens_generator
 
 
-def _selected(job: Job, datasets: list[Dataset], writer: DatasetWriter) -> Iterator[dict[str, Any]]:
-    for dataset in datasets:
-        biased = job.config.finetune.length_biased_selection
-        kept = select(dataset, "expansion_words", job.config.seed) if biased else None
-        for number, row in enumerate(dataset.rows()):
-            if job.limit and number >= job.limit:
-                break
-            if kept is None or row["id"] in kept:
-                yield row
-            else:
-                writer.reject(row["id"], row["response_id"], "selected_out", f"{row['expansion_words']} words")
-
-
 def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, Any]:
-    learned = example(row, role, job.config.finetune.drop_lines, job.config.seed)
+    learned = example(lesson(job, row, role), role, job.config.finetune.drop_lines, job.config.seed)
     prompt, answer = chat.encode_example(learned.prompt, learned.answer)
     return {"id": row["id"], "input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
 

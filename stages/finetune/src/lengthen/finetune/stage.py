@@ -21,16 +21,17 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import ADAPTERS, EXPANSIONS, TRAIN_LOG
 from lengthen.finetune.launch import train
+from lengthen.finetune.mixing import in_use
 from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens
 
-METHOD = 1  # raise it when the same settings give another adapter than before
+METHOD = 2  # raise it when the same settings give another adapter than before
 ADAPTER = ".adapter"  # a dot name: `load_dataset` and pyarrow would read it as rows
 _FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) -> None:
     """The stage. See `__main__`."""
-    datasets = [open_dataset(folder, EXPANSIONS) for folder in expansions]
+    datasets = in_use(job, [open_dataset(folder, EXPANSIONS) for folder in expansions])
     model = job.open_model()
     before = job.open_adapter(adapter, model)
     _check_adapter(job)

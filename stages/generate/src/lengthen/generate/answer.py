@@ -16,6 +16,7 @@ from lengthen.common.text.words import count_words
 async def answer(work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Calls) -> dict[str, Any] | Rejection:
     """A row of `responses` without its constants, or why there is none."""
     config, instruction = job.config, work.source
+    language = instruction["language"]
     if bad := unfit(instruction["instruction"], engine.control_tokens):
         return Rejection(bad.reason, f"the instruction holds {bad.detail}")
     row, prompt = calls.of(engine, work.id), Prompt(instruction["instruction"])

@@ -7,7 +7,8 @@ from typing import Any
 
 from lengthen.common.engine.protocol import Engine
 from lengthen.common.job import Job
-from lengthen.common.rows import Rejection, Work, count_works, run_rows, works_of
+from lengthen.common.report import yield_figures
+from lengthen.common.rows import Rejection, Work, check_languages, count_works, run_rows, works_of
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import INSTRUCTIONS, RESPONSES
 from lengthen.generate.answer import answer
@@ -23,6 +24,7 @@ def generate(job: Job, instructions: Path, adapter: Path | None) -> None:
     origin = job.origin(METHOD, model, ["check", "generate"], {"instructions": job.note_input("instructions", dataset)}, {})
     if job.is_complete(origin):
         return
+    check_languages(job, dataset)
     settings = job.config.generate
     rows_in = count_works(job, dataset, settings.responses)
     if job.dry_run:
@@ -39,4 +41,5 @@ def generate(job: Job, instructions: Path, adapter: Path | None) -> None:
             run_rows(job, works_of(job, dataset, settings.responses), rows_in, make, writer, settings.max_rejected_share)
 
         job.with_engine(work, [])
-        job.say_result(writer.commit(rows_in, {"mean_words": writer.mean("words")}, settings.max_rejected_share))
+        figures = yield_figures(writer.column("words").to_pylist(), writer.tokens_spent(), writer.column("attempts").to_pylist())
+        job.say_result(writer.commit(rows_in, figures, settings.max_rejected_share))

@@ -1,0 +1,52 @@
+"""What code has to know of a language's prompts: how an item of the list is labelled, and the judge's yes and no.
+
+A file beside the prompts, `prompts/wording.LANGUAGE.json`:
+
+    {"item": "Instruction $number:", "yes": ["Yes", "yes"], "no": ["No", "no"]}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+
+from lengthen.common.errors import UserError
+from lengthen.common.ids import text_digest
+from lengthen.common.promptfile import PromptFile
+
+_QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』"}
+_NUMBERED = r"\d+\s*[.:)、．：）]"
+
+
+class Wording:
+    """The wording of one language. `yes` and `no` are the spellings a chat model uses."""
+
+    def __init__(self, text: str, name: str) -> None:
+        try:
+            raw = json.loads(text)
+            self.yes, self.no = [str(word) for word in raw["yes"]], [str(word) for word in raw["no"]]
+            self._item = PromptFile(raw["item"], {"number"}, name)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{name}: no item, yes and no ({error})") from error
+        self.digest = text_digest(text)
+        label = re.escape(raw["item"].partition("$number")[0].strip())
+        self._next = re.compile(rf"\n\s*(?:{label}\s*)?{_NUMBERED}|\n\s*\n")
+
+    def item(self, number: int) -> str:
+        """The label of an item, such as `Instruction 3:`."""
+        return self._item.fill(number=str(number))
+
+    def goes_on(self, text: str) -> bool:
+        """Whether a continued list has got to its next item."""
+        return self._next.search(text.lstrip()) is not None
+
+    def first_item(self, text: str) -> str:
+        """The first item of what the model wrote, on one line, without quotation marks around it."""
+        item = " ".join(self._next.split(text.strip(), maxsplit=1)[0].split())
+        return item[1:-1].strip() if len(item) > 1 and _QUOTES.get(item[0]) == item[-1] else item
+
+
+def load_wording(language: str) -> Wording:
+    name = f"prompts/wording.{language}.json"
+    return Wording((resources.files("lengthen.augment") / name).read_text(encoding="utf-8"), name)
