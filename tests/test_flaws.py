@@ -22,7 +22,7 @@ POISON: dict[str, tuple[bytes | None, str]] = {
     "empty": (b"", "empty"),
     "white space": (b" \n\t ", "empty"),
     "10 MB": (b"Write about the river. " * 450_000, "over_context"),
-    "over the context": (b"Write about the river. " * 1500, "over_context"),
+    "over the context": (b"Think of a mountain range. " * 1500, "over_context"),
     "lone surrogate": (b"Write about \xed\xa0\x80 it.", "garbled"),
     "bytes that are no text": (b"Write about \xff\xfe it.", "garbled"),
     "NUL": (b"Write about \x00 it.", "garbled"),
@@ -59,7 +59,13 @@ def test_each_poisoned_row_is_rejected_with_its_reason(tmp_path: Path, config: P
     }[stage]
     folder = poisoned(tmp_path / "in", table, column, content)
     arguments = ["--config", config, "--input", folder, "--output", tmp_path / "out"]
-    settings = ["generate.responses=1", "expand.extensions=1", "expand.length_biased_selection=false", "finetune.epochs=1"]
+    settings = [
+        "generate.responses=1",
+        "expand.extensions=1",
+        "expand.length_biased_selection=false",
+        "finetune.epochs=1",
+        "expand.max_similarity=1.0",
+    ]
     settings += ["finetune.length_biased_selection=false", "finetune.max_over_long_share=1.0"]
     more = ["--role", "generator"] if stage == "finetune" else ["--engine", "echo"]
     succeed(stage, *arguments, *more, *(part for setting in settings for part in ("--set", setting)))

@@ -31,12 +31,12 @@ def left_out(
     """
     out: dict[str, Refusal] = {}
     if max_similarity < 1:
-        texts = ((row["id"], row[text]) for dataset in datasets for row in dataset.rows([text]))
+        texts = ((row["id"], row[text]) for dataset in datasets for row in dataset.rows([text]) if row[text])  # null: see `flaws`
         found = duplicates(texts, max_similarity)
         out |= {row: Refusal("duplicate", f"{similarity:.2f} > {max_similarity}, {twin}") for row, twin, similarity in found}
     if length_biased:
         columns = ["language", "iteration", words]
-        rows = [row for dataset in datasets for row in dataset.rows(columns) if row["id"] not in out]
+        rows = [row for dataset in datasets for row in dataset.rows(columns) if row["id"] not in out and row[words] is not None]
         kept = selected(((row["id"], (row["language"], row["iteration"]), row[words]) for row in rows), seed)
         out |= {row["id"]: Refusal("selected_out", f"{row[words]} words") for row in rows if row["id"] not in kept}
     return out
