@@ -126,10 +126,11 @@ class Finetune(Section):
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     rows_per_step: Count = 8  # over all devices
     rows_per_device: Count = 1
-    processes: Count = 1  # on this machine: one a GPU
+    processes: Count = 1  # on each machine: one a GPU
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] = "zero3_offload"
     gradient_checkpointing: bool = True
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    checkpoint_steps: Annotated[Count, Field(exclude=True)] = 50  # no part of the fingerprint: it changes no number
 
     @model_validator(mode="after")
     def _step_is_whole(self) -> Finetune:

@@ -81,6 +81,11 @@ class DatasetWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lock.release()
 
+    @property
+    def staging(self) -> Path:
+        """This writer's own folder, renamed away by whoever takes over: what is moved into place from here can't be too late."""
+        return self._lock.staging
+
     def add(self, row: dict[str, Any]) -> None:
         self._rows.add(row)
         self.done.add(row["id"])

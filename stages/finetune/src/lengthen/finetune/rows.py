@@ -12,6 +12,7 @@ from lengthen.common.errors import UserError
 from lengthen.common.ids import row_random
 from lengthen.common.job import Job
 from lengthen.common.selection import select
+from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.text.check import unfit
@@ -31,12 +32,15 @@ class TokenRows(NamedTuple):
     validation: Path | None
     rows: int  # of train
     validation_rows: int
-    tokens: int  # of both
+    tokens: int  # of train: prompt, answer and end token
+    validation_tokens: int
+    rejected_tokens: int  # what the rejected rows would have had
     longest: int
+    digest: str  # of all rows' tokens and labels, in order
 
 
 def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter) -> TokenRows:
-    """Write `.work/train.parquet` and `.work/validation.parquet`; reject what can't be learned from.
+    """Write `train.parquet` and `validation.parquet` for this run; reject what can't be learned from, with its tokens.
 
     Raises:
         UserError: more over-long rows than the configured share.
@@ -47,16 +51,21 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     allowed = max_tokens(job, role)
     train: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
-    too_long = seen = 0
-    for row in _selected(job, datasets, writer):
-        seen += 1
-        if bad := unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens):
-            writer.reject(row["id"], row["response_id"], bad.reason, bad.detail)
-            continue
+    too_long = seen = rejected = 0
+    for row, selected in _selected(job, datasets):
         encoded = _encode(job, chat, row, role)
-        if len(encoded["input_ids"]) > allowed:
-            too_long += 1
-            writer.reject(row["id"], row["response_id"], "over_long", f"{len(encoded['input_ids'])} tokens > {allowed}")
+        tokens = len(encoded["input_ids"])
+        seen += selected
+        bad = unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens) if selected else None
+        if not selected or bad or tokens > allowed:
+            reason, detail = "over_long", f"{tokens} tokens > {allowed}"
+            if not selected:
+                reason, detail = "selected_out", f"{row['expansion_words']} words"
+            elif bad:
+                reason, detail = bad.reason, bad.detail
+            too_long += reason == "over_long"
+            rejected += tokens
+            writer.reject(row["id"], row["response_id"], reason, detail, tokens=tokens)
         elif row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share:
             validation.append(encoded)
         else:
@@ -68,7 +77,7 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
         )
     if not train:
         train, validation = validation, []
-    return _write(writer.work, train, validation)
+    return _write(writer.staging, train, validation, rejected)
 
 
 def max_tokens(job: Job, role: str) -> int:
@@ -76,17 +85,15 @@ def max_tokens(job: Job, role: str) -> int:
     return settings.max_tokens_extender if role == "extender" else settings.max_tokens_generator
 
 
-def _selected(job: Job, datasets: list[Dataset], writer: DatasetWriter) -> Iterator[dict[str, Any]]:
+def _selected(job: Job, datasets: list[Dataset]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Every row, and whether the length-biased selection keeps it."""
     for dataset in datasets:
         biased = job.config.finetune.length_biased_selection
         kept = select(dataset, "expansion_words", job.config.seed) if biased else None
         for number, row in enumerate(dataset.rows()):
             if job.limit and number >= job.limit:
                 break
-            if kept is None or row["id"] in kept:
-                yield row
-            else:
-                writer.reject(row["id"], row["response_id"], "selected_out", f"{row['expansion_words']} words")
+            yield row, kept is None or row["id"] in kept
 
 
 def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, Any]:
@@ -95,9 +102,22 @@ def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, A
     return {"id": row["id"], "input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
 
 
-def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]]) -> TokenRows:
+def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]], rejected_tokens: int) -> TokenRows:
     paths = folder / "train.parquet", folder / "validation.parquet"
     for path, rows in zip(paths, (train, validation), strict=True):
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
-    lengths = [len(row["input_ids"]) for row in train + validation]
-    return TokenRows(paths[0], paths[1] if validation else None, len(train), len(validation), sum(lengths), max(lengths, default=0))
+    lengths = [[len(row["input_ids"]) for row in rows] for rows in (train, validation)]
+    digest = RowDigest()
+    for row in train + validation:
+        digest.add(row)
+    return TokenRows(
+        train=paths[0],
+        validation=paths[1] if validation else None,
+        rows=len(train),
+        validation_rows=len(validation),
+        tokens=sum(lengths[0]),
+        validation_tokens=sum(lengths[1]),
+        rejected_tokens=rejected_tokens,
+        longest=max(lengths[0] + lengths[1], default=0),
+        digest=digest.hexdigest(),
+    )

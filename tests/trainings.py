@@ -1,0 +1,41 @@
+"""Trainings for tests: rows of mixed lengths, a config, and a stage process of its own."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import tiny
+from conftest import expansion_row, write
+from lengthen.common.tables import EXPANSIONS
+
+
+def text(words: int, dice: random.Random) -> str:
+    return " ".join(dice.choice(tiny.WORDS) for _ in range(words)).capitalize() + "."
+
+
+def expansions(folder: Path, count: int = 11) -> Path:
+    """Rows of 20 to 120 words."""
+    dice = random.Random(1)
+    rows = [expansion_row(n, text(10, dice), text(dice.randint(20, 120), dice)) for n in range(count)]
+    return write(folder, EXPANSIONS, rows)
+
+
+def config(folder: Path, model: Path, **finetune: Any) -> Path:
+    settings = {"length_biased_selection": False, "rows_per_step": 4, "epochs": 2, "learning_rate": 1e-3, **finetune}
+    return tiny.write_config(folder / "config.yaml", model, finetune=settings)
+
+
+def command(config: Path, data: Path, output: Path, *more: object) -> list[str]:
+    fixed = [sys.executable, "-m", "lengthen.finetune", "--config", str(config), "--input", str(data), "--output", str(output)]
+    return [*fixed, "--role", "generator", *(str(argument) for argument in more)]
+
+
+def train(config: Path, data: Path, output: Path, *more: object) -> str:
+    """Train in a process of its own, as a user does; returns what it said."""
+    done = subprocess.run(command(config, data, output, *more), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
