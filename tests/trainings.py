@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import tiny
 from conftest import expansion_row, write
 from lengthen.common.tables import EXPANSIONS
@@ -39,3 +40,8 @@ def train(config: Path, data: Path, output: Path, *more: object) -> str:
     done = subprocess.run(command(config, data, output, *more), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def losses(output: Path) -> list[float]:
+    """Of each step."""
+    return [row["loss"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist()]

@@ -65,7 +65,7 @@ def train(folder: Path, processes: int, over: Callable[[], bool] = lambda: False
         TransientError: the training ended without saying why (killed, a device or a machine gone).
     """
     command = [sys.executable, "-m", "lengthen.finetune.torchrun", f"--nproc-per-node={processes}"]
-    command += [] if machines() > 1 else ["--standalone"]
+    command += ["--rdzv-conf=timeout=3600"] if machines() > 1 else ["--standalone"]  # machine 0 makes its rows first
     command += ["-m", "lengthen.finetune.train", str(folder)]
     # A session of its own: an interrupt from the terminal reaches this process alone, which asks the ranks to stop.
     child = subprocess.Popen(command, env=_environment(processes), start_new_session=True)

@@ -20,6 +20,7 @@ from lengthen.common.progress import say
 from lengthen.finetune import lora, state
 from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
+from lengthen.finetune.failures import Failed
 from lengthen.finetune.launch import STOP
 from lengthen.finetune.loss import AnswerLoss
 from lengthen.finetune.schedule import learning_rate
@@ -29,10 +30,6 @@ from torch import distributed
 from transformers.integrations import HfDeepSpeedConfig
 
 _EXPLODED = 3.0  # times the loss of blind guessing, and of the first step
-
-
-class Failed(Exception):
-    """The training can't go on, and the message says what to change."""
 
 
 class Trainer:

@@ -27,9 +27,11 @@ if not torch.cuda.is_available():
 import json
 
 import deepspeed
+from lengthen.common.errors import EXIT_USER
 from lengthen.common.store.files import write_bytes
+from lengthen.finetune.failures import advice
 from lengthen.finetune.launch import OUTCOME, PLAN
-from lengthen.finetune.loop import Failed, Trainer
+from lengthen.finetune.loop import Trainer
 from torch import distributed
 from transformers.utils import logging
 
@@ -42,31 +44,18 @@ def main(folder: Path) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         outcome = Trainer(plan, folder).run()
-    except Failed as failure:
-        outcome = {"error": str(failure)}
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except Exception as error:
+        if not (told := advice(error)):
             raise
-        write_bytes(folder / OUTCOME, json.dumps({"error": f"out of memory ({_first_line(error)}); {_KNOBS}"}).encode())
-        raise
+        _leave(folder, {"error": told})  # whichever rank it is: the others may be waiting for it
+        raise SystemExit(EXIT_USER) from error
     if os.environ["LOCAL_RANK"] == "0":
-        write_bytes(folder / OUTCOME, json.dumps(outcome).encode())
+        _leave(folder, outcome)
     distributed.destroy_process_group()
 
 
-_KNOBS = (
-    "lower finetune.rows_per_device, set finetune.gradient_checkpointing: true, take finetune.deepspeed: zero3 or zero3_offload, "
-    "or lower finetune.max_tokens_ROLE (which rejects the longest rows)"
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it is a device's or the machine's memory that was too small."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _leave(folder: Path, outcome: dict[str, Any]) -> None:
+    write_bytes(folder / OUTCOME, json.dumps(outcome).encode())
 
 
 def _join() -> None:
