@@ -21,7 +21,7 @@ from lengthen.common.tables import ADAPTERS, EXPANSIONS
 from lengthen.finetune.batches import evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import newest, prune, publish, step_folder
 from lengthen.finetune.estimate import memory_bytes
-from lengthen.finetune.failures import Failed, advice
+from lengthen.finetune.failures import Failed, advice, judge
 from lengthen.finetune.rows import IGNORED, TokenRows, encode_rows
 from lengthen.finetune.schedule import learning_rate
 from lengthen.finetune.tokens import TokenData
@@ -209,6 +209,15 @@ def test_a_writer_that_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
 def test_out_of_memory_says_which_knob_to_turn(error: BaseException) -> None:
     told = advice(error)
     assert told is not None and "finetune.rows_per_device" in told and "zero3_offload" in told and "\n" not in told
+
+
+def test_a_training_that_comes_apart_is_stopped_and_the_step_named() -> None:
+    judge("loss", 2.0, "7 of 9", first=1.5, vocabulary=49152)
+    judge("loss", 11.0, "7 of 9", first=10.5, vocabulary=49152)  # a model that knew nothing to begin with
+    judge("gradient norm", 90.0, "7 of 9", first=1.5, vocabulary=49152)
+    for name, value in (("loss", 12.0), ("loss", math.nan), ("gradient norm", math.inf)):
+        with pytest.raises(Failed, match=f"{name} is .* at step 7 of 9; lower finetune.learning_rate"):
+            judge(name, value, "7 of 9", first=1.5, vocabulary=49152)
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+
+_EXPLODED = 1.5  # times the first step's loss
 
 
 class Failed(Exception):
     """The training can't go on, and the message says what to change."""
+
+
+def judge(name: str, value: float, step: str, first: float, vocabulary: int) -> None:
+    """Stop a training that has come apart.
+
+    Args:
+        first: the first step's loss; infinite before there is one.
+        vocabulary: a loss above its logarithm is worse than blind guessing.
+
+    Raises:
+        Failed: the value is no number, or a loss has grown well beyond the first one and beyond guessing.
+    """
+    exploded = name == "loss" and value > max(_EXPLODED * first, math.log(vocabulary))
+    if exploded or not math.isfinite(value):
+        raise Failed(f"{name} is {value:.4g} at step {step}; lower finetune.learning_rate")
 
 
 def advice(error: BaseException) -> str | None:

@@ -20,7 +20,7 @@ from lengthen.common.progress import say
 from lengthen.finetune import lora, state
 from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
-from lengthen.finetune.failures import Failed
+from lengthen.finetune.failures import Failed, judge
 from lengthen.finetune.launch import STOP
 from lengthen.finetune.loss import AnswerLoss
 from lengthen.finetune.schedule import learning_rate
@@ -28,8 +28,6 @@ from lengthen.finetune.tokens import TokenData
 from safetensors.torch import load_file, save_file
 from torch import distributed
 from transformers.integrations import HfDeepSpeedConfig
-
-_EXPLODED = 3.0  # times the loss of blind guessing, and of the first step
 
 
 class Trainer:
@@ -42,7 +40,6 @@ class Trainer:
         self.validation = TokenData(Path(plan["validation"])) if plan["validation"] else None
         self.steps = training_steps(self.train.lengths, plan["epochs"], plan["rows_per_step"], plan["rows_per_device"], plan["seed"])
         self.engine = _engine(plan, self.ranks)
-        self.vocabulary = self.engine.module.vocabulary
         self.log: list[dict[str, Any]] = []
         self.done, self.began = 0, time.monotonic()
 
@@ -106,9 +103,7 @@ class Trainer:
 
     def _judge(self, number: int, name: str, value: float) -> None:
         first = self.log[0]["loss"] if self.log else math.inf
-        exploded = name == "loss" and value > _EXPLODED * max(first, math.log(self.vocabulary))
-        if not math.isfinite(value) or exploded:
-            raise Failed(f"{name} is {value:.4g} at step {number} of {len(self.steps)}; lower finetune.learning_rate")
+        judge(name, value, f"{number} of {len(self.steps)}", first, self.engine.module.vocabulary)
 
     def _evaluate(self) -> float | None:
         """Mean loss of the validation rows' answer tokens."""
