@@ -162,6 +162,27 @@ def test_padding_and_empty_batches_weigh_nothing(tmp_path: Path, model: Path, co
     assert bool((batch.batch([], torch.device("cpu"))[1] == IGNORED).all())
 
 
+def test_the_loss_in_pieces_is_the_models_own_with_the_same_gradient(model: Path) -> None:
+    from lengthen.finetune.loss import AnswerLoss
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    loss = AnswerLoss(get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=False)))
+    ids = torch.randint(3, 500, (3, 40))
+    labels = ids.clone()
+    labels[:, :15] = labels[1, 30:] = IGNORED
+    found = []
+    for piece, whole in ((10**6, True), (10**6, False), (7, False)):
+        loss.piece = piece
+        loss.zero_grad()
+        value = loss(ids, labels, whole)
+        value.backward()
+        found.append(torch.cat([value.detach()[None], *(p.grad.flatten() for p in loss.parameters() if p.requires_grad)]))
+    assert torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-4) and torch.allclose(found[0], found[2], rtol=1e-4, atol=1e-4)
+
+
 def test_every_token_is_trained_on_or_in_a_rejected_row(tmp_path: Path, config: Path) -> None:
     """Counted here from the texts, and there from the rows that were written and rejected."""
     words = [3, 8, 20, 40, 90, 14, 55, 30]

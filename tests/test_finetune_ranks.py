@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_two_ranks_make_the_adapter_of_one(workshop: tuple[Path, Path], zero: st
     trainings.train(config, folder / "data", folder / zero, *more)
     assert trainings.losses(folder / zero) == pytest.approx(trainings.losses(folder / "one"), rel=TOLERANCE)
     assert largest_difference(folder / "one", folder / zero) < TOLERANCE
+
+
+@pytest.mark.parametrize("zero", ["zero2", "zero3"])
+def test_two_ranks_that_were_stopped_go_on_exactly(workshop: tuple[Path, Path], zero: str) -> None:
+    """After the test above, whose adapter it is compared with."""
+    folder, config = workshop
+    more = ("--set", "model.dtype=float32", "--set", "finetune.processes=2", "--set", f"finetune.deepspeed={zero}")
+    command = trainings.command(config, folder / "data", folder / f"{zero}-stopped", *more)
+    code, said, _ = trainings.run_until_step(command, 4, 0.0, signal.SIGTERM)
+    assert code == 143, said
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    assert largest_difference(folder / zero, folder / f"{zero}-stopped") == 0.0
+    assert trainings.losses(folder / zero) == trainings.losses(folder / f"{zero}-stopped")
 
 
 def test_two_machines_make_the_adapter_of_one(workshop: tuple[Path, Path]) -> None:

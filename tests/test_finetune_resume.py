@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import trainings
 
-KILLS = int(os.environ.get("LENGTHEN_TRAINING_KILLS", "3"))  # of each signal; `make torture` asks for more
+KILLS = int(os.environ.get("LENGTHEN_TRAINING_KILLS", "1"))  # of each signal; .ci/run and `make torture` ask for more
 
 pytestmark = pytest.mark.engine
 
@@ -32,11 +32,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[lis
     return command, folder / "undisturbed"
 
 
-def into(command: list[str], output: Path) -> list[str]:
-    place = command.index("--output")
-    return [*command[: place + 1], str(output), *command[place + 2 :]]
-
-
 def log(output: Path) -> list[dict[str, Any]]:
     """The rows of train_log without what a clock says."""
     rows = pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist()
@@ -47,29 +42,14 @@ def weights(output: Path) -> bytes:
     return (output / ".adapter" / "adapter_model.safetensors").read_bytes()
 
 
-def run_until_step(command: list[str], step: int, wait: float, number: int) -> tuple[int, str, int]:
-    """Start, send a signal some time after a step was reached; returns exit code, what was said, and the last step said."""
-    stage = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert stage.stderr is not None
-    said = ""
-    for line in stage.stderr:
-        said += line
-        if (found := re.match(r"step (\d+)/", line)) and int(found[1]) >= step:
-            break
-    time.sleep(wait)
-    stage.send_signal(number)
-    said += stage.communicate(timeout=60)[1]
-    return stage.returncode, said, max([0, *map(int, re.findall(r"^step (\d+)/", said, re.MULTILINE))])
-
-
 def test_killed_at_random_steps_it_makes_the_same_adapter(workshop: tuple[list[str], Path], tmp_path: Path) -> None:
     command, undisturbed = workshop
-    again, dice = into(command, tmp_path / "again"), random.Random(time.time_ns())
+    again, dice = trainings.into(command, tmp_path / "again"), random.Random(time.time_ns())
     signals = [signal.SIGKILL, signal.SIGTERM] * KILLS
     dice.shuffle(signals)
     reached, story = 0, []
     for number in signals:
-        code, said, last = run_until_step(again, reached + dice.randint(1, 4), dice.uniform(0, 0.3), number)
+        code, said, last = trainings.run_until_step(again, reached + dice.randint(1, 4), dice.uniform(0, 0.3), number)
         kept = sorted(path.name for path in (tmp_path / "again" / ".work" / "checkpoints").glob("step-*"))
         story.append((number.name, last, kept))
         assert code == (143 if number == signal.SIGTERM else -9), (story, said)
@@ -90,8 +70,8 @@ def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_done_ag
 ) -> None:
     command, undisturbed = workshop
     output = tmp_path / "again"
-    again = into(command, output)
-    run_until_step(again, 8, 0.0, signal.SIGTERM)
+    again = trainings.into(command, output)
+    trainings.run_until_step(again, 8, 0.0, signal.SIGTERM)
     older, newer = sorted((output / ".work" / "checkpoints").glob("step-*"))
     content = (newer / "state.safetensors").read_bytes()
     (newer / "state.safetensors").write_bytes(content[:-4] + bytes(4 * [255]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +47,23 @@ def train(config: Path, data: Path, output: Path, *more: object) -> str:
 def losses(output: Path) -> list[float]:
     """Of each step."""
     return [row["loss"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist()]
+
+
+def into(command: list[str], output: Path) -> list[str]:
+    place = command.index("--output")
+    return [*command[: place + 1], str(output), *command[place + 2 :]]
+
+
+def run_until_step(command: list[str], step: int, wait: float, number: int) -> tuple[int, str, int]:
+    """Start, send a signal some time after a step was reached; returns exit code, what was said, and the last step said."""
+    stage = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert stage.stderr is not None
+    said = ""
+    for line in stage.stderr:
+        said += line
+        if (found := re.match(r"step (\d+)/", line)) and int(found[1]) >= step:
+            break
+    time.sleep(wait)
+    stage.send_signal(number)
+    said += stage.communicate(timeout=60)[1]
+    return stage.returncode, said, max([0, *map(int, re.findall(r"^step (\d+)/", said, re.MULTILINE))])

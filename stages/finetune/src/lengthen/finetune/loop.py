@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import time
 from pathlib import Path
 from typing import Any
 
-import deepspeed
 import torch
 from lengthen.common.ids import attempt_seed
 from lengthen.common.progress import say
 from lengthen.finetune import lora, state
 from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
-from lengthen.finetune.failures import Failed, judge
+from lengthen.finetune.engine import check_head, open_engine, peak_bytes
+from lengthen.finetune.failures import judge
 from lengthen.finetune.launch import STOP
-from lengthen.finetune.loss import AnswerLoss
 from lengthen.finetune.schedule import learning_rate
 from lengthen.finetune.tokens import TokenData
 from safetensors.torch import load_file, save_file
 from torch import distributed
-from transformers.integrations import HfDeepSpeedConfig
 
 
 class Trainer:
@@ -39,14 +36,14 @@ class Trainer:
         self.train = TokenData(Path(plan["train"]))
         self.validation = TokenData(Path(plan["validation"])) if plan["validation"] else None
         self.steps = training_steps(self.train.lengths, plan["epochs"], plan["rows_per_step"], plan["rows_per_device"], plan["seed"])
-        self.engine = _engine(plan, self.ranks)
+        self.engine = open_engine(plan, self.ranks)
         self.log: list[dict[str, Any]] = []
         self.done, self.began = 0, time.monotonic()
 
     def run(self) -> dict[str, Any]:
         """Train to the end, or until told to stop; returns the outcome."""
         self._resume()
-        self._check_head()
+        check_head(self.engine, *(tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device)))
         for number in range(self.done + 1, len(self.steps) + 1):
             stop = self._step(number, self.steps[number - 1])
             if number == len(self.steps):
@@ -123,20 +120,6 @@ class Trainer:
         distributed.all_reduce(tensor)
         return [float(value) for value in tensor]
 
-    def _check_head(self) -> None:
-        """Our loss must be the model's: some models do more to their logits than the output layer does.
-
-        Raises:
-            Failed: this one does.
-        """
-        self.engine.eval()
-        ids, labels = (tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device))
-        with torch.no_grad():
-            ours, theirs = float(self.engine(ids, labels)), float(self.engine(ids, labels, True))
-        self.engine.train()
-        if abs(ours - theirs) > 0.02 * abs(theirs) + 0.01:
-            raise Failed(f"this model's logits are not its output layer's ({ours:.4g}, {theirs:.4g}): it can't be trained here")
-
     def _resume(self) -> None:
         if not self.plan["resume"]:
             return
@@ -159,7 +142,7 @@ class Trainer:
 
     def _finish(self) -> dict[str, Any]:
         weights = {name.removeprefix("model."): value for name, value in state.weights(self.engine).items()}
-        peak = torch.tensor(_peak_bytes(), dtype=torch.float64, device=self.engine.device)
+        peak = torch.tensor(peak_bytes(), dtype=torch.float64, device=self.engine.device)
         distributed.all_reduce(peak, distributed.ReduceOp.MAX)
         outcome = self._outcome(int(peak))
         if self.rank == 0:
@@ -200,24 +183,3 @@ class Trainer:
     def _say(self, message: str) -> None:
         if self.rank == 0:
             say(message)
-
-
-def _engine(plan: dict[str, Any], ranks: int) -> Any:
-    settings = plan["deepspeed"] | {
-        "train_micro_batch_size_per_gpu": plan["rows_per_device"],
-        "gradient_accumulation_steps": plan["rows_per_step"] // (plan["rows_per_device"] * ranks),
-        "bf16": {"enabled": lora.precision(plan) == torch.bfloat16},
-    }
-    kept = HfDeepSpeedConfig(settings)  # with ZeRO-3 from_pretrained loads each weight in the ranks' pieces while this lives
-    model = AnswerLoss(lora.load(plan))
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    adam = torch.optim.AdamW(parameters, lr=plan["learning_rate"], weight_decay=0.0)
-    engine, *_ = deepspeed.initialize(model=model, optimizer=adam, config=settings, model_parameters=parameters)
-    del kept
-    engine.train()
-    return engine
-
-
-def _peak_bytes() -> int:
-    used = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(used)
