@@ -6,7 +6,7 @@ import math
 
 import torch
 
-_EXPLODED = 1.5  # times the first step's loss
+_EXPLODED = 3.0  # times the first step's loss
 
 
 class Failed(Exception):
