@@ -42,6 +42,7 @@ def main(folder: Path) -> None:
     _join()
     plan = _shared(json.loads((folder / PLAN).read_text()) if distributed.get_rank() == 0 else None)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # else every new tensor is written twice
     try:
         outcome = Trainer(plan, folder).run()
     except Exception as error:
