@@ -19,7 +19,7 @@ import tiny
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
 from lengthen.common.config import Store
 from lengthen.common.errors import TransientError
-from lengthen.common.selection import select
+from lengthen.common.selection import left_out
 from lengthen.common.store.lock import Lock
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.origin import Origin
@@ -273,8 +273,11 @@ def test_four_sealed_shards_are_the_dataset_written_whole(workshop: Path, tmp_pa
             assert whole[key] == sealed[key], key
         assert rows(tmp_path / target, target) == rows(workshop / target, target)
         column = {"responses": "words", "expansions": "expansion_words"}[target]
-        chosen = [select(open_dataset(folder / target, tables(target)), column, 0) for folder in (tmp_path, workshop)]
-        assert chosen[0] == chosen[1] and chosen[0]
+        unused = [
+            left_out([open_dataset(folder / target, tables(target))], target[:-1], column, 0, length_biased=True, max_similarity=0.8)
+            for folder in (tmp_path, workshop)
+        ]
+        assert unused[0] == unused[1] and unused[0]
         assert "as the manifest says" in run_dataset(main, "verify", tmp_path / target)
         assert "already complete" in succeed(stage, *command(source, config, stage, tmp_path)).stderr
 

@@ -171,3 +171,22 @@ def write_config(path: Path, model: Path, **sections: object) -> Path:
         settings[name] = {**before, **values} if isinstance(before, dict) and isinstance(values, dict) else values
     path.write_text(json.dumps(settings))
     return path
+
+
+def build_learner(folder: Path, chat_model: Path) -> Path:
+    """A small Llama that can learn texts by heart through an adapter, with the tokenizer of the tiny chat model."""
+    import shutil
+
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shutil.copytree(chat_model, folder)
+    shape = json.loads((chat_model / "config.json").read_text())
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=shape["vocab_size"], hidden_size=HIDDEN, intermediate_size=512, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=64, max_position_embeddings=4096, tie_word_embeddings=False,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0, initializer_range=0.06,
+    )  # fmt: skip
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder

@@ -134,10 +134,11 @@ class Finetune(Section):
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     rows_per_step: Count = 8  # over all devices
     rows_per_device: Count = 1
-    processes: Count = 1  # on this machine: one a GPU
+    processes: Count = 1  # on each machine: one a GPU
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] = "zero3_offload"
     gradient_checkpointing: bool = True
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    checkpoint_steps: Count = 50
 
     @model_validator(mode="after")
     def _step_is_whole(self) -> Finetune:
@@ -151,8 +152,8 @@ class Evaluate(Section):
     sampling: Sampling = Sampling()
 
 
-# They stop a run but decide no row: a run that one of them stopped may go on with another value.
-_STOPPING = {"max_rejected_share", "max_over_long_share"}
+# They stop a run or make it safe but decide no row: a run that one of them stopped may go on with another value.
+_NO_MATTER = {"max_rejected_share", "max_over_long_share", "checkpoint_steps"}
 
 
 class Config(Section):
@@ -175,7 +176,7 @@ class Config(Section):
         values |= {"model.context_tokens": self.model.context_tokens, "model.dtype": self.model.dtype}
         for section in sections:
             values |= _flat(section, getattr(self, section).model_dump(mode="json"))
-        return {name: value for name, value in values.items() if name.rpartition(".")[2] not in _STOPPING}
+        return {name: value for name, value in values.items() if name.rpartition(".")[2] not in _NO_MATTER}
 
 
 def load_config(path: Path, overrides: list[str] | None = None, seed: int | None = None) -> Config:

@@ -99,6 +99,11 @@ class DatasetWriter:
         """A folder of this machine for a stage's own unfinished files; it outlives a kill where the dataset lies on a disk."""
         return self.work if isinstance(self.work, Path) else self._lock.scratch
 
+    @property
+    def scratch(self) -> Path:
+        """This writer's own folder, moved away by whoever takes over: what is moved into place from here can't be too late."""
+        return self._lock.scratch
+
     def placing(self, name: str) -> AbstractContextManager[Path]:
         """A temporary path; what was written there becomes the dataset's side file `name` when the block ends."""
         return self._lock.placing(self.folder / name)

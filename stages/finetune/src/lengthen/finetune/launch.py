@@ -1,6 +1,7 @@
 """Run the training program under torchrun and find out how it really ended.
 
-torchrun turns every child's exit code into 1, so rank 0 writes an outcome file, and this side reads it.
+torchrun turns every child's exit code into 1, so the ranks leave an outcome file, and this side reads it. They are asked to
+stop through a file too: torchrun would kill ranks half a minute after a signal, and a step of long rows takes longer.
 """
 
 from __future__ import annotations
@@ -10,52 +11,115 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lengthen.common.errors import EXIT_SIGINT, EXIT_SIGTERM, Stopped, TransientError, UserError
+from lengthen.common.store.lock import lost
 
-OUTCOME = "outcome.json"
+PLAN, STOP, OUTCOME = "plan.json", "stop", "outcome.json"
 
 
-def train(plan: dict[str, Any], work: Path, processes: int) -> dict[str, Any]:
-    """Train by the plan in `work`; returns the outcome: steps, losses, log.
+def machines() -> int:
+    """How many machines train together: torchrun's own variable PET_NNODES; unset, this one alone.
+
+    Raises:
+        UserError: it is no plain number (an elastic range would change the batches).
+    """
+    value = os.environ.get("PET_NNODES", "1")
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"PET_NNODES is {value!r}; set it to the number of machines, such as 2")
+    return int(value)
+
+
+def machine() -> int:
+    """This machine's number; 0 does everything but the other machines' share of the steps."""
+    return int(os.environ.get("PET_NODE_RANK", "0")) if machines() > 1 else 0
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGINT end what is inside with Stopped: nothing of it is lost that isn't made again in seconds."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(EXIT_SIGTERM if number == signal.SIGTERM else EXIT_SIGINT)
+
+    with _handling(stop):
+        yield
+
+
+def train(folder: Path, processes: int, over: Callable[[], bool] = lambda: False) -> None:
+    """Run this machine's ranks.
+
+    Args:
+        folder: this run's own; it holds the plan on machine 0.
+        processes: ranks on this machine.
+        over: asked once a second; True when there is nothing left to take part in.
 
     Raises:
         UserError: the training itself said so, such as for a loss that isn't finite.
-        Stopped: SIGTERM or SIGINT.
-        TransientError: the training ended without saying why (killed, out of memory).
+        Stopped: SIGTERM or SIGINT, here or on another machine; a checkpoint is saved.
+        TransientError: the training ended without saying why (killed, a device or a machine gone).
     """
-    outcome = work / OUTCOME
-    outcome.unlink(missing_ok=True)
-    (work / "plan.json").write_text(json.dumps(plan, indent=1))
-    command = [sys.executable, "-m", "lengthen.finetune.torchrun", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["-m", "lengthen.finetune.train", str(work / "plan.json")]
-    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ, "TOKENIZERS_PARALLELISM": "false"}
-    code = _wait(subprocess.Popen(command, env=environment))
-    if not outcome.exists():
-        raise TransientError(f"training ended with exit code {code} before it could say why; see the lines above")
-    result: dict[str, Any] = json.loads(outcome.read_text())
+    command = [sys.executable, "-m", "lengthen.finetune.torchrun", f"--nproc-per-node={processes}"]
+    command += ["--rdzv-conf=timeout=3600"] if machines() > 1 else ["--standalone"]  # machine 0 makes its rows first
+    command += ["-m", "lengthen.finetune.train", str(folder)]
+    # A session of its own: an interrupt from the terminal reaches this process alone, which asks the ranks to stop.
+    child = subprocess.Popen(command, env=_environment(processes), start_new_session=True)
+    code, stopped = _wait(child, folder, over)
+    if over():
+        return
+    if not folder.exists():
+        raise lost(folder)
+    result: dict[str, Any] = json.loads((folder / OUTCOME).read_text()) if (folder / OUTCOME).exists() else {}
     if "error" in result:
         raise UserError(result["error"])
-    return result
+    if stopped or "stopped" in result:
+        raise Stopped(EXIT_SIGINT if stopped == signal.SIGINT else EXIT_SIGTERM)
+    if not result or code:
+        raise TransientError(
+            f"training ended with exit code {code} before it could say why; see the lines above. "
+            "If the system killed a process, memory was too small: lower finetune.rows_per_device or take zero3_offload"
+        )
 
 
-def _wait(child: subprocess.Popen[bytes]) -> int:
-    """Wait; pass SIGTERM and SIGINT on."""
+def _environment(processes: int) -> dict[str, str]:
+    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # the latter: the same sums every time
+    return {"OMP_NUM_THREADS": threads, **os.environ, **quiet}
+
+
+def _wait(child: subprocess.Popen[bytes], folder: Path, over: Callable[[], bool]) -> tuple[int, int | None]:
+    """Wait; on the first SIGTERM or SIGINT ask the ranks to stop after their step, on the second end them.
+
+    Returns:
+        torchrun's exit code and the signal that arrived.
+    """
     stopped: list[int] = []
 
-    def forward(number: int, frame: FrameType | None) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stopped:
+            child.kill()  # its ranks die with it
         stopped.append(number)
-        child.send_signal(signal.SIGTERM)
+        (folder / STOP).touch()
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    with _handling(ask):
+        while True:
+            try:
+                return child.wait(1.0), stopped[0] if stopped else None
+            except subprocess.TimeoutExpired:
+                if over():
+                    child.kill()
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        code = child.wait()
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if stopped:
-        raise Stopped(EXIT_SIGTERM if stopped[0] == signal.SIGTERM else EXIT_SIGINT)
-    return code
+        for number, handled in before.items():
+            signal.signal(number, handled)

@@ -11,10 +11,11 @@ from lengthen.common.errors import UserError
 from lengthen.common.flaws import flaw_of
 from lengthen.common.ids import row_random
 from lengthen.common.job import Job
+from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import EXPANSIONS
-from lengthen.common.text.check import unfit
+from lengthen.common.text.check import Refusal, unfit
 from lengthen.finetune.examples import example
 from lengthen.finetune.mixing import lesson, rows_and_refusals
 
@@ -32,12 +33,15 @@ class TokenRows(NamedTuple):
     validation: Path | None
     rows: int  # of train
     validation_rows: int
-    tokens: int  # of both
+    tokens: int  # of train: prompt, answer and end token
+    validation_tokens: int
+    rejected_tokens: int  # what the rejected rows would have had
     longest: int
+    digest: str  # of all rows' tokens and labels, in order
 
 
 def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter) -> TokenRows:
-    """Write `.work/train.parquet` and `.work/validation.parquet`; reject what can't be learned from.
+    """Write `train.parquet` and `validation.parquet` for this run; reject what can't be learned from, with its tokens.
 
     Raises:
         UserError: more over-long rows than the configured share.
@@ -48,20 +52,18 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     allowed = max_tokens(job, role)
     train: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
-    too_long = seen = 0
+    too_long = seen = rejected = 0
     for row, unused in rows_and_refusals(job, datasets):
-        if unused:
-            writer.reject(row["id"], row["response_id"], unused.reason, unused.detail)
-            continue
-        seen += 1
-        bad = flaw_of(EXPANSIONS, row, job.config.model.context_tokens)
-        if bad := bad or unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens):
-            writer.reject(row["id"], row["response_id"], bad.reason, bad.detail)
-            continue
-        encoded = _encode(job, chat, row, role)
-        if len(encoded["input_ids"]) > allowed:
-            too_long += 1
-            writer.reject(row["id"], row["response_id"], "over_long", f"{len(encoded['input_ids'])} tokens > {allowed}")
+        flaw = flaw_of(EXPANSIONS, row, job.config.model.context_tokens)
+        encoded = {"input_ids": []} if flaw else _encode(job, chat, row, role)
+        tokens = len(encoded["input_ids"])
+        seen += unused is None
+        why = flaw or unused or unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens)
+        if not why and tokens > allowed:
+            why, too_long = Refusal("over_long", f"{tokens} tokens > {allowed}"), too_long + 1
+        if why:
+            rejected += tokens
+            writer.reject(row["id"], row["response_id"], why.reason, why.detail, tokens=tokens)
         elif row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share:
             validation.append(encoded)
         else:
@@ -73,7 +75,7 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
         )
     if not train:
         train, validation = validation, []
-    return _write(writer.local_work, train, validation)
+    return _write(writer.scratch, train, validation, rejected)
 
 
 def max_tokens(job: Job, role: str) -> int:
@@ -87,9 +89,22 @@ def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, A
     return {"id": row["id"], "input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
 
 
-def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]]) -> TokenRows:
+def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]], rejected_tokens: int) -> TokenRows:
     paths = folder / "train.parquet", folder / "validation.parquet"
     for path, rows in zip(paths, (train, validation), strict=True):
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
-    lengths = [len(row["input_ids"]) for row in train + validation]
-    return TokenRows(paths[0], paths[1] if validation else None, len(train), len(validation), sum(lengths), max(lengths, default=0))
+    lengths = [[len(row["input_ids"]) for row in rows] for rows in (train, validation)]
+    digest = RowDigest()
+    for row in train + validation:
+        digest.add(row)
+    return TokenRows(
+        train=paths[0],
+        validation=paths[1] if validation else None,
+        rows=len(train),
+        validation_rows=len(validation),
+        tokens=sum(lengths[0]),
+        validation_tokens=sum(lengths[1]),
+        rejected_tokens=rejected_tokens,
+        longest=max(lengths[0] + lengths[1], default=0),
+        digest=digest.hexdigest(),
+    )

@@ -6,21 +6,27 @@ import json
 import shutil
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lengthen.common.errors import UserError
 from lengthen.common.extension import load_extend_prompt
-from lengthen.common.ids import row_id
+from lengthen.common.ids import row_id, text_digest
 from lengthen.common.job import Job
 from lengthen.common.model import ModelFolder
 from lengthen.common.progress import say
+from lengthen.common.store.files import write_bytes
+from lengthen.common.store.manifest import read_manifest
+from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import file_digest
-from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import ADAPTERS, EXPANSIONS, TRAIN_LOG
-from lengthen.finetune.launch import train
+from lengthen.finetune.checkpoint import CHECKPOINTS, TRAINED, is_usable, newest
+from lengthen.finetune.estimate import describe_plan
+from lengthen.finetune.launch import OUTCOME, PLAN, machine, machines, stopping_on_signals, train
 from lengthen.finetune.mixing import in_use
 from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens
 
@@ -35,6 +41,7 @@ def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) 
     model = job.open_model()
     before = job.open_adapter(adapter, model)
     _check_adapter(job)
+    _check_batch(job)
     inputs = {f"expansions-{n}": job.note_input(f"expansions-{n}", dataset) for n, dataset in enumerate(datasets, start=1)}
     prompts = {f"extend.{language}": load_extend_prompt(language) for language in job.config.languages}
     origin = job.origin(METHOD, model, ["finetune"], inputs | {"role": role}, prompts if role == "extender" else {})
@@ -43,56 +50,108 @@ def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) 
     rows_in = sum(min(job.limit or dataset.manifest.rows_out, dataset.manifest.rows_out) for dataset in datasets)
     if job.dry_run:
         job.say_plan(role=role, rows=rows_in, epochs=job.config.finetune.epochs, longest_row=max_tokens(job, role))
-        return
-    with job.writer(ADAPTERS, origin, overwrite=True) as writer:
+    elif machine() > 0:
+        _take_part(job)
+    else:
+        _train(job, datasets, role, model, before, origin, rows_in)
+
+
+def _train(job: Job, datasets: list[Dataset], role: str, model: ModelFolder, before: str | None, origin: Origin, rows_in: int) -> None:
+    with stopping_on_signals(), job.writer(ADAPTERS, origin, overwrite=True) as writer:
         rows = encode_rows(job, datasets, role, writer)
         writer.require_rows(rows_in, rows.rows)
-        say(f"finetune {role}: {rows.rows} rows, {rows.tokens:,} tokens, longest {rows.longest}, {rows.validation_rows} for validation")
-        outcome = train(_plan(job, rows, model), writer.local_work, job.config.finetune.processes)
-        _adopt(writer, writer.local_work / "saved")
+        plan = _plan(job, rows, model, origin, writer)
+        say(f"finetune {role}: {describe_plan(plan, rows, model.path)}")
+        trained = Path(plan["checkpoints"]) / TRAINED
+        if not is_usable(trained, plan["digest"]):
+            write_bytes(writer.scratch / PLAN, json.dumps(plan, indent=1).encode())
+            train(writer.scratch, job.config.finetune.processes)
+        outcome = json.loads((trained / OUTCOME).read_text())
+        _adopt(writer, trained)
         _write_log(writer, outcome["log"])
         writer.add(_row(job, role, model, before, rows, rows_in, outcome))
-        figures = {"train_loss": outcome["train_loss"], "eval_loss": outcome["eval_loss"], "steps": outcome["steps"]}
-        job.say_result(writer.commit(rows_in, figures, rows_used=rows.rows + rows.validation_rows))
+        manifest = writer.commit(rows_in, _figures(rows, outcome), rows_used=rows.rows + rows.validation_rows)
+        job.say_result(manifest)
+
+
+def _take_part(job: Job) -> None:
+    """On the machines after the first: run this machine's ranks. Machine 0 writes everything."""
+    with TemporaryDirectory() as folder:
+        train(Path(folder), job.config.finetune.processes, over=lambda: read_manifest(job.output) is not None)
 
 
 def _check_adapter(job: Job) -> None:
-    """An adapter goes on training with the shape it has."""
+    """An adapter goes on training with the shape it has.
+
+    Raises:
+        UserError: it has another shape, or one that vLLM can't serve.
+    """
     if job.adapter is None:
         return
     found, wanted = json.loads((job.adapter.path / "adapter_config.json").read_text()), job.config.finetune.lora
-    if (found["r"], found["lora_alpha"]) != (wanted.rank, wanted.alpha):
+    if found.get("use_dora"):
+        raise UserError(f"{job.adapter.path} is a DoRA adapter, which vLLM can't serve; give a LoRA one")
+    theirs = (found["r"], found["lora_alpha"], found.get("use_rslora", False))
+    if theirs != (wanted.rank, wanted.alpha, wanted.rslora):
         raise UserError(
-            f"finetune.lora: rank {wanted.rank}, alpha {wanted.alpha}, but {job.adapter.path} has {found['r']}, {found['lora_alpha']}; "
-            "training goes on with an adapter's own shape: set the config to it"
+            f"finetune.lora: rank {wanted.rank}, alpha {wanted.alpha}, rslora {wanted.rslora}, but {job.adapter.path} has "
+            f"{theirs[0]}, {theirs[1]}, {theirs[2]}; training goes on with an adapter's own shape: set the config to it"
         )
 
 
-def _plan(job: Job, rows: TokenRows, model: ModelFolder) -> dict[str, Any]:
+def _check_batch(job: Job) -> None:
+    """The config knows the ranks of one machine; here is how many machines there are."""
     settings = job.config.finetune
-    with resources.as_file(resources.files("lengthen.finetune") / "deepspeed" / f"{settings.deepspeed}.json") as file:
-        deepspeed = json.loads(file.read_text())
+    at_once = settings.rows_per_device * settings.processes * machines()
+    if settings.rows_per_step % at_once:
+        raise UserError(
+            f"finetune.rows_per_step: {settings.rows_per_step} is no multiple of rows_per_device x processes x machines "
+            f"({settings.rows_per_device} x {settings.processes} x {machines()}); set it to a multiple of {at_once}"
+        )
+
+
+def _plan(job: Job, rows: TokenRows, model: ModelFolder, origin: Origin, writer: DatasetWriter) -> dict[str, Any]:
+    settings = job.config.finetune
+    digest = text_digest(json.dumps([origin.fingerprint, rows.digest], sort_keys=True))
+    checkpoints = writer.local_work / CHECKPOINTS
+    resume = newest(checkpoints, digest)
     return settings.model_dump(mode="json") | {
         "model": str(model.path),
+        "dtype": job.config.model.dtype,
         "adapter": str(job.adapter.path) if job.adapter else None,
         "train": str(rows.train),
         "validation": str(rows.validation) if rows.validation else None,
-        "accumulation": settings.rows_per_step // (settings.rows_per_device * settings.processes),
-        "deepspeed": deepspeed,
+        "deepspeed": json.loads((resources.files("lengthen.finetune") / "deepspeed" / f"{settings.deepspeed}.json").read_text()),
         "seed": job.config.seed,
+        "ranks": settings.processes * machines(),
+        "digest": digest,  # what a checkpoint must have been made for
+        "scratch": str(writer.scratch),
+        "checkpoints": str(checkpoints),
+        "resume": str(resume) if resume else None,
     }
 
 
-def _adopt(writer: DatasetWriter, saved: Path) -> None:
-    """Take the weights and their configuration, and nothing else: the trainer also leaves pickles."""
+def _adopt(writer: DatasetWriter, trained: Path) -> None:
+    """Put the weights and their configuration, and nothing else, beside the rows."""
     for name in _FILES:
         with writer.placing(f"{ADAPTER}/{name}") as temporary:
-            shutil.copyfile(saved / name, temporary)
+            shutil.copyfile(trained / name, temporary)
 
 
 def _write_log(writer: DatasetWriter, log: list[dict[str, Any]]) -> None:
     with writer.placing(".train_log/part-00000.parquet") as temporary:
         pq.write_table(pa.Table.from_pylist(log, TRAIN_LOG.schema), temporary)
+
+
+def _figures(rows: TokenRows, outcome: dict[str, Any]) -> dict[str, Any]:
+    """For the manifest. Every token in is a token trained on, kept for validation, or in a rejected row."""
+    names = ("train_loss", "eval_loss", "steps", "ranks", "tokens_per_second", "padding_share", "peak_memory_bytes")
+    return {name: outcome[name] for name in names} | {
+        "tokens_in": rows.tokens + rows.validation_tokens + rows.rejected_tokens,
+        "tokens_trained": rows.tokens,
+        "tokens_validation": rows.validation_tokens,
+        "tokens_rejected": rows.rejected_tokens,
+    }
 
 
 def _row(

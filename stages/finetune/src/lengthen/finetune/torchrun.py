@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 from lengthen.common.lifeline import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
 
-    main()
+    logging.disable(logging.ERROR)  # a rank that failed has said why itself
+    try:
+        main()
+    except ChildFailedError:
+        sys.exit(1)

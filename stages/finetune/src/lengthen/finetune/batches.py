@@ -1,0 +1,81 @@
+"""Which rows make up which training step, and in which order: a function of the rows' lengths and the run's seed alone.
+
+A row is in one step an epoch, whole. Rows of similar length stand together, so that little of a batch is padding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lengthen.common.ids import row_random
+
+_WINDOW_STEPS = 16  # rows are sorted by length within a window of so many steps: nearly as even as sorting all, still random
+_WINDOWS = 4  # an epoch has at least so many windows, else the same few rows would always meet
+
+
+class Step(NamedTuple):
+    """One optimizer step. `micros` are row numbers, one list a forward pass; the last of an epoch may hold empty ones."""
+
+    epoch: int  # from 1
+    micros: list[list[int]]
+
+    @property
+    def rows(self) -> list[int]:
+        return [row for micro in self.micros for row in micro]
+
+    def share(self, rank: int, ranks: int) -> list[list[int]]:
+        """The forward passes of one rank; all ranks have as many, and of similar length at the same time."""
+        return self.micros[rank::ranks]
+
+
+def training_steps(lengths: Sequence[int], epochs: float, rows_per_step: int, rows_per_micro: int, seed: int) -> list[Step]:
+    """The whole training. The step with the longest row comes first: what doesn't fit into memory fails at once.
+
+    Args:
+        lengths: tokens of each row.
+        epochs: passes over the rows; a part of one ends early.
+        rows_per_step: over all ranks and accumulated forward passes; a multiple of `rows_per_micro`.
+        rows_per_micro: of one forward pass of one rank.
+    """
+    wanted = math.ceil(epochs * math.ceil(len(lengths) / rows_per_step) - 1e-9)
+    found: list[Step] = []
+    for epoch in range(1, math.ceil(epochs) + 1):
+        for rows in _epoch(lengths, rows_per_step, seed, epoch):
+            found.append(Step(epoch, _micros(rows, lengths, rows_per_step, rows_per_micro)))
+    return found[:wanted]
+
+
+def evaluation_micros(lengths: Sequence[int], rows_per_micro: int, ranks: int) -> list[list[int]]:
+    """All rows once, by length; empty forward passes at the end, so that every rank has as many."""
+    ordered = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    micros = [ordered[first : first + rows_per_micro] for first in range(0, len(ordered), rows_per_micro)]
+    return micros + [[] for _ in range(-len(micros) % ranks)]
+
+
+def padding_share(steps: Sequence[Step], lengths: Sequence[int]) -> float:
+    """Share of the computed tokens that are padding."""
+    padded = sum(len(micro) * max(lengths[row] for row in micro) for step in steps for micro in step.micros if micro)
+    return 1 - sum(lengths[row] for step in steps for row in step.rows) / padded if padded else 0.0
+
+
+def _epoch(lengths: Sequence[int], rows_per_step: int, seed: int, epoch: int) -> list[list[int]]:
+    dice = row_random(seed, f"epoch-{epoch}", "order")
+    rows = list(range(len(lengths)))
+    dice.shuffle(rows)
+    window = rows_per_step * max(1, min(_WINDOW_STEPS, len(rows) // (rows_per_step * _WINDOWS)))
+    steps = []
+    for begin in range(0, len(rows), window):
+        near = sorted(rows[begin : begin + window], key=lambda row: -lengths[row])
+        steps += [near[first : first + rows_per_step] for first in range(0, len(near), rows_per_step)]
+    dice.shuffle(steps)
+    if epoch == 1:
+        longest = lengths.index(max(lengths))
+        steps.sort(key=lambda step: longest not in step)
+    return steps
+
+
+def _micros(rows: list[int], lengths: Sequence[int], rows_per_step: int, rows_per_micro: int) -> list[list[int]]:
+    ordered = sorted(rows, key=lambda row: -lengths[row])
+    return [ordered[first : first + rows_per_micro] for first in range(0, rows_per_step, rows_per_micro)]

@@ -1,0 +1,78 @@
+"""Folders under `.work/checkpoints/` that are there whole or not at all, and are used only as they were written.
+
+    step-000050/    weights, optimizer state and log after a step
+    trained/        the finished adapter and its outcome: a training that ended isn't done again
+
+Each is written in the writer's own scratch folder and moved into place by one rename, so a kill leaves no part of one, and
+a writer that was taken over has nothing left to move. `complete.json`, written last, names every file's sha256 and the
+plan it belongs to. There are no pickles: tensors are safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lengthen.common.progress import say
+from lengthen.common.store.files import disk_errors, sync_folder, write_bytes
+from lengthen.common.store.place import file_digest
+
+CHECKPOINTS, TRAINED = "checkpoints", "trained"
+_COMPLETE = "complete.json"
+_KEPT = 2  # the newest could turn out to be damaged
+
+
+def publish(draft: Path, target: Path, plan: str) -> None:
+    """Move a finished folder into place; one that stands there is replaced.
+
+    Raises:
+        FileNotFoundError: the scratch folder is gone: another writer took over.
+        TransientError: the disk is full.
+    """
+    files = {file.name: file_digest(file) for file in sorted(draft.iterdir())}
+    write_bytes(draft / _COMPLETE, json.dumps({"plan": plan, "files": files}, indent=1).encode())
+    with disk_errors(target):
+        target.parent.mkdir(exist_ok=True)
+        if target.exists():
+            target.rename(draft.with_name(f"{target.name}.replaced"))
+        draft.rename(target)
+        sync_folder(target.parent)
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    return checkpoints / f"step-{step:06d}"
+
+
+def newest(checkpoints: Path, plan: str) -> Path | None:
+    """The newest checkpoint of this plan whose files are as they were written; what can't be used on the way is removed."""
+    return next((folder for folder in reversed(_steps(checkpoints)) if is_usable(folder, plan)), None)
+
+
+def is_usable(folder: Path, plan: str) -> bool:
+    """Whether a folder is there, undamaged and of this plan. One that isn't is removed, and the reason said."""
+    if not folder.exists():
+        return False
+    try:
+        complete: dict[str, Any] = json.loads((folder / _COMPLETE).read_text())
+        files = complete["files"]
+        damaged = [name for name, sha256 in files.items() if file_digest(folder / name) != sha256]
+    except (OSError, ValueError, KeyError, TypeError):
+        damaged, complete = [_COMPLETE], {}
+    if not damaged and complete["plan"] == plan:
+        return True
+    reason = f"{', '.join(damaged)} is damaged, missing or was changed" if damaged else "it belongs to other settings or rows"
+    say(f"finetune: WARNING: checkpoint {folder} is not used: {reason}")
+    shutil.rmtree(folder)
+    return False
+
+
+def prune(checkpoints: Path) -> None:
+    """Keep the newest two."""
+    for folder in _steps(checkpoints)[:-_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _steps(checkpoints: Path) -> list[Path]:
+    return sorted(checkpoints.glob("step-*"))

@@ -1,0 +1,44 @@
+"""How a training fails in a way that the user can mend."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+_EXPLODED = 3.0  # times the first step's loss
+
+
+class Failed(Exception):
+    """The training can't go on, and the message says what to change."""
+
+
+def judge(name: str, value: float, step: str, first: float, vocabulary: int) -> None:
+    """Stop a training that has come apart.
+
+    Args:
+        first: the first step's loss; infinite before there is one.
+        vocabulary: a loss above its logarithm is worse than blind guessing.
+
+    Raises:
+        Failed: the value is no number, or a loss has grown well beyond the first one and beyond guessing.
+    """
+    exploded = name == "loss" and value > max(_EXPLODED * first, math.log(vocabulary))
+    if exploded or not math.isfinite(value):
+        raise Failed(f"{name} is {value:.4g} at step {step}; lower finetune.learning_rate")
+
+
+def advice(error: BaseException) -> str | None:
+    """What to tell the user; None for a bug."""
+    if isinstance(error, Failed):
+        return str(error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"out of memory ({first}); {_KNOBS}"
+    return None
+
+
+_KNOBS = (
+    "lower finetune.rows_per_device, set finetune.gradient_checkpointing: true, take finetune.deepspeed: zero3 or zero3_offload, "
+    "or lower finetune.max_tokens_ROLE (which rejects the longest rows)"
+)

@@ -1,0 +1,185 @@
+"""The training itself: steps, each a sum over the answer tokens of its rows, whatever rank has them.
+
+Everything random is drawn from the run's seed and the step's number, so a run that resumes after step n goes on exactly as
+one that was never stopped, and the same batch drops the same values on one rank and on eight.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lengthen.common.ids import attempt_seed
+from lengthen.common.progress import say
+from lengthen.finetune import lora, state
+from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
+from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
+from lengthen.finetune.engine import check_head, open_engine, peak_bytes
+from lengthen.finetune.failures import judge
+from lengthen.finetune.launch import STOP
+from lengthen.finetune.schedule import learning_rate
+from lengthen.finetune.tokens import TokenData
+from safetensors.torch import load_file, save_file
+from torch import distributed
+
+
+class Trainer:
+    """One rank of a training. `folder` is this machine's own, for being told to stop."""
+
+    def __init__(self, plan: dict[str, Any], folder: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
+        self.train = TokenData(Path(plan["train"]))
+        self.validation = TokenData(Path(plan["validation"])) if plan["validation"] else None
+        self.steps = training_steps(self.train.lengths, plan["epochs"], plan["rows_per_step"], plan["rows_per_device"], plan["seed"])
+        self.engine = open_engine(plan, self.ranks)
+        self.log: list[dict[str, Any]] = []
+        self.done, self.began = 0, time.monotonic()
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, or until told to stop; returns the outcome."""
+        self._resume()
+        check_head(self.engine, *(tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device)))
+        for number in range(self.done + 1, len(self.steps) + 1):
+            stop = self._step(number, self.steps[number - 1])
+            if number == len(self.steps):
+                break
+            if stop or number % self.plan["checkpoint_steps"] == 0:
+                self._save(number)
+            if stop:
+                return {"stopped": number}
+        return self._finish()
+
+    def _step(self, number: int, step: Step) -> bool:
+        """One optimizer step. Returns whether somebody asked to stop.
+
+        Raises:
+            Failed: the loss or the gradient is no number, or exploded. All ranks raise it together.
+        """
+        began, rate = time.monotonic(), self._set_rate(number)
+        answers = sum(self.train.answers[row] for row in step.rows)
+        total, share = 0.0, step.share(self.rank, self.ranks)
+        for place, rows in enumerate(share):
+            torch.manual_seed(attempt_seed(self.plan["seed"], f"step-{number}", place * self.ranks + self.rank))
+            loss = self.engine(*self.train.batch(rows, self.engine.device))
+            # DeepSpeed takes the mean over ranks: undone here, so that every token of the step weighs the same.
+            self.engine.backward(loss * self.ranks / answers, scale_wrt_gas=False)
+            total += float(loss.detach())
+            if place < len(share) - 1:
+                self.engine.step()  # only counts
+        total, stop = self._summed(total, float((self.folder / STOP).exists()))
+        self._judge(number, "loss", total / answers)
+        self.engine.step()
+        norm = float(self.engine.get_global_grad_norm())
+        self._judge(number, "gradient norm", norm)
+        seconds, tokens = time.monotonic() - began, sum(self.train.lengths[row] for row in step.rows)
+        last_of_epoch = number == len(self.steps) or self.steps[number].epoch != step.epoch
+        row = {
+            "step": number,
+            "epoch": number / math.ceil(len(self.train.lengths) / self.plan["rows_per_step"]),
+            "loss": total / answers,
+            "eval_loss": self._evaluate() if last_of_epoch else None,
+            "learning_rate": rate,
+            "grad_norm": norm,
+            "tokens_per_second": tokens / seconds,
+        }
+        self.log.append(row)
+        self._tell(row)
+        return bool(stop)
+
+    def _set_rate(self, number: int) -> float:
+        plan = self.plan
+        rate = learning_rate(number, len(self.steps), plan["learning_rate"], plan["warmup_ratio"], plan["scheduler"])
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _judge(self, number: int, name: str, value: float) -> None:
+        first = self.log[0]["loss"] if self.log else math.inf
+        judge(name, value, f"{number} of {len(self.steps)}", first, self.engine.module.vocabulary)
+
+    def _evaluate(self) -> float | None:
+        """Mean loss of the validation rows' answer tokens."""
+        if self.validation is None:
+            return None
+        self.engine.eval()
+        total = 0.0
+        with torch.no_grad():
+            for rows in evaluation_micros(self.validation.lengths, self.plan["rows_per_device"], self.ranks)[self.rank :: self.ranks]:
+                total += float(self.engine(*self.validation.batch(rows, self.engine.device)))
+        self.engine.train()
+        return self._summed(total)[0] / sum(self.validation.answers)
+
+    def _summed(self, *values: float) -> list[float]:
+        """Over all ranks."""
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.engine.device)
+        distributed.all_reduce(tensor)
+        return [float(value) for value in tensor]
+
+    def _resume(self) -> None:
+        if not self.plan["resume"]:
+            return
+        folder = Path(self.plan["resume"])
+        progress = json.loads((folder / "progress.json").read_text())
+        state.restore(self.engine, load_file(folder / "state.safetensors"), progress["step"])
+        self.log, self.done = progress["log"], progress["step"]
+        self._say(f"finetune: goes on after step {self.done} of {len(self.steps)}")
+
+    def _save(self, number: int) -> None:
+        tensors = state.gather(self.engine)
+        if self.rank == 0:
+            checkpoints = Path(self.plan["checkpoints"])
+            draft = self._draft(step_folder(checkpoints, number).name)
+            save_file(tensors, draft / "state.safetensors")
+            (draft / "progress.json").write_text(json.dumps({"step": number, "log": self.log}))
+            publish(draft, step_folder(checkpoints, number), self.plan["digest"])
+            prune(checkpoints)
+        distributed.barrier()
+
+    def _finish(self) -> dict[str, Any]:
+        weights = {name.removeprefix("model."): value for name, value in state.weights(self.engine).items()}
+        peak = torch.tensor(peak_bytes(), dtype=torch.float64, device=self.engine.device)
+        distributed.all_reduce(peak, distributed.ReduceOp.MAX)
+        outcome = self._outcome(int(peak))
+        if self.rank == 0:
+            draft = self._draft(TRAINED)
+            lora.save(self.engine.module.model, weights, self.plan, draft)
+            (draft / "outcome.json").write_text(json.dumps(outcome))
+            publish(draft, Path(self.plan["checkpoints"]) / TRAINED, self.plan["digest"])
+        distributed.barrier()
+        return outcome
+
+    def _outcome(self, peak: int) -> dict[str, Any]:
+        evaluated = [row["eval_loss"] for row in self.log if row["eval_loss"] is not None]
+        lengths, log = self.train.lengths, self.log
+        tokens = [sum(lengths[row] for row in step.rows) for step in self.steps]
+        seconds = sum(count / row["tokens_per_second"] for count, row in zip(tokens, log, strict=True))
+        return {
+            "steps": len(self.steps),
+            "train_loss": math.fsum(row["loss"] for row in log) / len(log),
+            "eval_loss": evaluated[-1] if evaluated else None,
+            "tokens_per_second": sum(tokens) / seconds,
+            "padding_share": padding_share(self.steps, lengths),
+            "peak_memory_bytes": peak,
+            "ranks": self.ranks,
+            "log": log,
+        }
+
+    def _draft(self, name: str) -> Path:
+        draft = Path(self.plan["scratch"]) / f"{name}.draft"
+        draft.mkdir()
+        return draft
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        left = (time.monotonic() - self.began) / (row["step"] - self.done) * (len(self.steps) - row["step"])
+        evaluated = f", validation loss {row['eval_loss']:.4f}" if row["eval_loss"] is not None else ""
+        speed = f"{row['tokens_per_second']:,.0f} tokens/s, about {left:,.0f} s left"
+        self._say(f"step {row['step']}/{len(self.steps)}: loss {row['loss']:.4f}{evaluated}, {speed}")
+
+    def _say(self, message: str) -> None:
+        if self.rank == 0:
+            say(message)

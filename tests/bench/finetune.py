@@ -1,0 +1,144 @@
+"""Useful (non-padding) tokens per second of our training against plain TRL on the same rows, one after the other in turns.
+
+python tests/bench/finetune.py [--model models/smollm2-135m-instruct] [--rows 48] [--rounds 2]
+
+Both: the same mixed-length rows once, 4 rows a step in one forward pass, LoRA of rank 8 on all linear layers, bf16, ZeRO-2,
+one rank under torchrun with the same threads. Only the steps are timed, without the first, which warms up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from lengthen.finetune.batches import training_steps
+from lengthen.finetune.rows import IGNORED, SCHEMA
+
+BATCH = 4
+LORA = {"rank": 8, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear", "rslora": False}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, default=Path("models/smollm2-135m-instruct"))
+    parser.add_argument("--rows", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--trl", type=Path, help=argparse.SUPPRESS)  # this file is also TRL's training program
+    options = parser.parse_args()
+    if options.trl:
+        train_with_trl(options.trl)
+        return
+    found: dict[str, list[float]] = {"ours": [], "trl": []}
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = write_rows(Path(folder) / "train.parquet", options.rows, options.model)
+        for number in range(options.rounds):
+            for name in ("ours", "trl"):
+                found[name].append(speed(name, Path(folder) / f"{name}-{number}", Path(folder) / "train.parquet", options.model))
+                print(f"round {number + 1}: {name} {found[name][-1]:,.0f} useful tokens/s", flush=True)
+    ours, trl = (statistics.median(found[name]) for name in ("ours", "trl"))
+    print(f"{options.rows} rows, {tokens:,} tokens: ours {ours:,.0f}, plain TRL {trl:,.0f} useful tokens/s, ratio {ours / trl:.2f}")
+
+
+def write_rows(path: Path, count: int, model: Path) -> int:
+    """Rows of 100 to 1,600 tokens, most of them short, two fifths of each the prompt: like a laptop run's."""
+    dice = random.Random(7)
+    vocabulary = json.loads((model / "config.json").read_text())["vocab_size"]
+    rows = []
+    for number in range(count):
+        length = int(100 * 16 ** dice.random())
+        ids = [dice.randrange(100, vocabulary) for _ in range(length)]
+        prompt = length * 2 // 5
+        rows.append({"id": str(number), "input_ids": ids, "labels": [IGNORED] * prompt + ids[prompt:]})
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    return sum(len(row["input_ids"]) for row in rows)
+
+
+def speed(name: str, folder: Path, rows: Path, model: Path) -> float:
+    """Train once; returns useful tokens per second."""
+    folder.mkdir()
+    program = ["-m", "lengthen.finetune.train", str(folder)] if name == "ours" else [__file__, "--trl", str(folder)]
+    (folder / "plan.json").write_text(json.dumps(plan(folder, rows, model)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", *program]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count()), "TOKENIZERS_PARALLELISM": "false", "DS_ACCELERATOR": "cpu"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    log: list[dict[str, Any]] = json.loads((folder / "outcome.json").read_text())["log"]
+    if name == "ours":
+        lengths = pq.read_table(rows)["input_ids"].combine_chunks().value_lengths().to_pylist()
+        tokens = [sum(lengths[row] for row in step.rows) for step in training_steps(lengths, 1, BATCH, BATCH, seed=1)]
+        log = [{"tokens": count, "seconds": count / row["tokens_per_second"]} for count, row in zip(tokens, log, strict=True)]
+    return sum(row["tokens"] for row in log[1:]) / sum(row["seconds"] for row in log[1:])
+
+
+def plan(folder: Path, rows: Path, model: Path) -> dict[str, Any]:
+    zero2 = json.loads((resources.files("lengthen.finetune") / "deepspeed" / "zero2.json").read_text())
+    return {
+        "model": str(model), "dtype": "bfloat16", "adapter": None, "train": str(rows), "validation": None, "deepspeed": zero2,
+        "seed": 1, "ranks": 1, "checkpoint_steps": 10**6, "digest": "bench", "scratch": str(folder),
+        "checkpoints": str(folder / "checkpoints"), "resume": None, "epochs": 1, "rows_per_step": BATCH, "rows_per_device": BATCH,
+        "learning_rate": 1e-4, "warmup_ratio": 0.1, "scheduler": "cosine", "gradient_checkpointing": False, "lora": LORA,
+    }  # fmt: skip
+
+
+def train_with_trl(folder: Path) -> None:
+    """What a user of TRL writes: SFTTrainer on rows that are tokens already."""
+    import time
+
+    import deepspeed
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as ours: nothing is compiled, gloo carries
+    settings = json.loads((folder / "plan.json").read_text())
+    log: list[dict[str, float]] = []
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *arguments: Any, **rest: Any) -> None:
+            self.began = time.monotonic()
+
+        def on_step_end(self, *arguments: Any, **rest: Any) -> None:
+            log.append({"seconds": time.monotonic() - self.began})
+
+    class Counting(SFTTrainer):
+        def training_step(self, model: Any, inputs: Any, *rest: Any) -> Any:
+            counts.append(int(inputs["attention_mask"].sum()))
+            return super().training_step(model, inputs, *rest)
+
+    counts: list[int] = []
+    auto = dict.fromkeys(("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"), "auto")
+    arguments = SFTConfig(
+        output_dir=str(folder / "trl"), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-4, bf16=True,
+        use_cpu=True, deepspeed=settings["deepspeed"] | auto | {"bf16": {"enabled": True}}, max_length=None, packing=False,
+        gradient_checkpointing=False, dataset_kwargs={"skip_prepare_dataset": True}, save_strategy="no", logging_steps=1,
+        report_to="none", disable_tqdm=True, seed=1,
+    )  # fmt: skip
+    trainer = Counting(
+        model=AutoModelForCausalLM.from_pretrained(settings["model"], dtype=torch.bfloat16),
+        args=arguments,
+        train_dataset=Dataset.from_parquet(settings["train"]).remove_columns("id"),
+        processing_class=AutoTokenizer.from_pretrained(settings["model"]),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear"),
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    timed = [row | {"tokens": count} for row, count in zip(log, counts, strict=True)]
+    (folder / "outcome.json").write_text(json.dumps({"log": timed}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""What a training is made of: batches, learning rates, the loss's mask, the books, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, expansion_row, refused, write
+from lengthen.common.chat import Chat
+from lengthen.common.config import load_config
+from lengthen.common.job import Job
+from lengthen.common.model import open_model
+from lengthen.common.store.origin import Origin
+from lengthen.common.store.reader import open_dataset
+from lengthen.common.tables import ADAPTERS, EXPANSIONS
+from lengthen.finetune.batches import evaluation_micros, padding_share, training_steps
+from lengthen.finetune.checkpoint import newest, prune, publish, step_folder
+from lengthen.finetune.estimate import memory_bytes
+from lengthen.finetune.failures import Failed, advice, judge
+from lengthen.finetune.rows import IGNORED, TokenRows, encode_rows
+from lengthen.finetune.schedule import learning_rate
+from lengthen.finetune.tokens import TokenData
+
+_DICE = random.Random(4)
+LENGTHS = [_DICE.randint(20, 400) for _ in range(203)]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_every_row_is_in_one_step_of_an_epoch(ranks: int) -> None:
+    steps = training_steps(LENGTHS, 3, rows_per_step=8, rows_per_micro=2, seed=5)
+    for epoch in (1, 2, 3):
+        assert sorted(row for step in steps if step.epoch == epoch for row in step.rows) == list(range(203))
+    for step in steps:
+        shares = [step.share(rank, ranks) for rank in range(ranks)]
+        assert {len(share) for share in shares} == {4 // ranks}  # all ranks have to call the model equally often
+        assert sorted(row for share in shares for micro in share for row in micro) == sorted(step.rows)
+
+
+def test_the_order_follows_the_seed_and_changes_from_epoch_to_epoch() -> None:
+    steps = training_steps(LENGTHS, 2, 8, 2, seed=5)
+    assert steps == training_steps(LENGTHS, 2, 8, 2, seed=5) != training_steps(LENGTHS, 2, 8, 2, seed=6)
+    first, second = ([step.rows for step in steps if step.epoch == epoch] for epoch in (1, 2))
+    assert {frozenset(rows) for rows in first} != {frozenset(rows) for rows in second}
+
+
+def test_a_part_of_an_epoch_ends_early() -> None:
+    assert len(training_steps(LENGTHS, 0.5, 8, 2, seed=5)) == 13
+    assert len(training_steps(LENGTHS, 1.5, 8, 2, seed=5)) == 39
+
+
+def test_the_longest_row_comes_first() -> None:
+    assert LENGTHS.index(max(LENGTHS)) in training_steps(LENGTHS, 1, 8, 2, seed=5)[0].rows
+
+
+def test_rows_of_similar_length_stand_together() -> None:
+    grouped = padding_share(training_steps(LENGTHS, 1, 8, 4, seed=5), LENGTHS)
+    shuffled = list(range(len(LENGTHS)))
+    random.Random(1).shuffle(shuffled)
+    fours = [shuffled[first : first + 4] for first in range(0, len(shuffled), 4)]
+    plain = 1 - sum(LENGTHS) / sum(len(rows) * max(LENGTHS[row] for row in rows) for rows in fours)
+    assert grouped < 0.1 < 0.3 < plain
+
+
+def test_validation_sees_every_row_once_and_ranks_are_called_equally_often() -> None:
+    micros = evaluation_micros(LENGTHS, 4, 2)
+    assert sorted(row for micro in micros for row in micro) == list(range(203)) and len(micros) % 2 == 0
+
+
+@pytest.mark.parametrize("shape", ["cosine", "linear", "constant"])
+def test_no_step_has_a_learning_rate_of_zero_and_the_peak_is_reached_once(shape: str) -> None:
+    rates = [learning_rate(step, 40, 1e-3, 0.1, shape) for step in range(1, 41)]
+    assert rates[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
+    assert min(rates) > 0
+    assert rates.count(max(rates)) == (37 if shape == "constant" else 1)
+    assert learning_rate(1, 1, 1e-3, 0.1, shape) == 1e-3  # a training of one step learns
+
+
+# The three families' ways to write a conversation, in templates of our own.
+QWEN = (
+    "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nYou help people write.<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLAMA = (
+    "<|begin_of_text|>{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
+    "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+TEMPLATES = {
+    "SmolLM2": (
+        None,
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\nWrite about subject 0.<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_end|>",
+    ),
+    "Qwen": (
+        QWEN,
+        "<|im_start|>system\nYou help people write.<|im_end|>\n<|im_start|>user\nWrite about subject 0.<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_end|>",
+    ),
+    "Llama 3": (
+        LLAMA,
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWrite about subject 0.<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "<|eot_id|>",
+    ),
+}
+
+
+def model_with_template(folder: Path, model: Path, template: str, end: str) -> Path:
+    """The tiny model with another template and its control tokens."""
+    shutil.copytree(model, folder)
+    tokenizer = Chat(model).tokenizer
+    tokenizer.add_special_tokens(
+        {"eos_token": end, "additional_special_tokens": ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>"]}
+    )
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def encode(folder: Path, config: Path, data: Path, *settings: str) -> TokenRows:
+    job = Job("finetune", load_config(config, list(settings)), folder / "out", 1, "")
+    writer = job.writer(ADAPTERS, Origin({}))
+    writer.__enter__()  # left open: leaving removes what is looked at
+    return encode_rows(job, [open_dataset(data, EXPANSIONS)], "generator", writer)
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+def test_the_loss_covers_the_answer_and_its_end_token_and_nothing_else(family: str, tmp_path: Path, model: Path, config: Path) -> None:
+    template, before, end = TEMPLATES[family]
+    folder = ROOT / "models" / "smollm2-135m-instruct"
+    if template:
+        folder = model_with_template(tmp_path / "model", model, template, end)
+    answer = "The river was light.\n\nEvery stone keeps bread."
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", answer)])
+    rows = encode(tmp_path, config, data, f"model.path={folder}", "finetune.length_biased_selection=false", "finetune.validation_share=0")
+    batch = TokenData(rows.train)
+    ids, labels = (tensor[0].tolist() for tensor in batch.batch([0], torch.device("cpu")))
+    tokenizer = Chat(folder).tokenizer
+    learned = [label for label in labels if label != IGNORED]
+    assert tokenizer.decode(learned) == answer + end
+    assert labels == [IGNORED] * (len(ids) - len(learned)) + learned and ids[-len(learned) :] == learned
+    assert tokenizer.decode(ids[: -len(learned)]) == before
+    assert learned.count(tokenizer.convert_tokens_to_ids(end)) == 1
+    assert batch.answers == [len(learned)]
+
+
+def test_padding_and_empty_batches_weigh_nothing(tmp_path: Path, model: Path, config: Path) -> None:
+    texts = ["The river was light.", "Every stone keeps bread near one village and under our bridge."]
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(n, "The river.", text) for n, text in enumerate(texts)])
+    rows = encode(tmp_path, config, data, "finetune.length_biased_selection=false", "finetune.validation_share=0")
+    batch = TokenData(rows.train)
+    ids, labels = batch.batch([0, 1], torch.device("cpu"))
+    assert ids.shape == labels.shape == (2, max(batch.lengths))
+    assert int((labels[:, 1:] != IGNORED).sum()) == sum(batch.answers)
+    assert bool((batch.batch([], torch.device("cpu"))[1] == IGNORED).all())
+
+
+def test_the_loss_in_pieces_is_the_models_own_with_the_same_gradient(model: Path) -> None:
+    from lengthen.finetune.loss import AnswerLoss
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    loss = AnswerLoss(get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=False)))
+    ids = torch.randint(3, 500, (3, 40))
+    labels = ids.clone()
+    labels[:, :15] = labels[1, 30:] = IGNORED
+    found = []
+    for piece, whole in ((10**6, True), (10**6, False), (7, False)):
+        loss.piece = piece
+        loss.zero_grad()
+        value = loss(ids, labels, whole)
+        value.backward()
+        found.append(torch.cat([value.detach()[None], *(p.grad.flatten() for p in loss.parameters() if p.requires_grad)]))
+    assert torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-4) and torch.allclose(found[0], found[2], rtol=1e-4, atol=1e-4)
+
+
+def test_every_token_is_trained_on_or_in_a_rejected_row(tmp_path: Path, config: Path) -> None:
+    """Counted here from the texts, and there from the rows that were written and rejected."""
+    words = [3, 8, 20, 40, 90, 14, 55, 30]
+    content = [expansion_row(n, "The river.", " ".join(["river"] * count).capitalize() + ".") for n, count in enumerate(words)]
+    content[3]["expansion"] += " <|im_end|> and on."
+    data = write(tmp_path / "data", EXPANSIONS, content)
+    rows = encode(tmp_path, config, data, "finetune.max_tokens_generator=80", "finetune.max_over_long_share=0.5")
+    chat = Chat(load_config(config).model.path)
+    from lengthen.common.engine.protocol import Prompt
+
+    everything = sum(len(part) for row in content for part in chat.encode_example(Prompt(row["instruction"]), row["expansion"]))
+    assert rows.tokens + rows.validation_tokens + rows.rejected_tokens == everything
+    assert rows.rejected_tokens > 0 and rows.rows + rows.validation_rows < len(content)
+    files = [TokenData(path) for path in (rows.train, rows.validation) if path]
+    assert sum(sum(file.lengths) for file in files) == rows.tokens + rows.validation_tokens
+
+
+def test_only_whole_checkpoints_of_the_same_plan_are_found_and_two_are_kept(tmp_path: Path) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    for step, plan in ((5, "a"), (10, "a"), (15, "a"), (20, "b")):
+        (tmp_path / "draft").mkdir()
+        (tmp_path / "draft" / "state.safetensors").write_bytes(bytes([step]))
+        publish(tmp_path / "draft", step_folder(checkpoints, step), plan)
+    (step_folder(checkpoints, 15) / "state.safetensors").write_bytes(b"edited")
+    assert newest(checkpoints, "a") == step_folder(checkpoints, 10)
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step-000005", "step-000010"]
+    (step_folder(checkpoints, 10) / "complete.json").unlink()  # torn: it is written last
+    assert newest(checkpoints, "a") == step_folder(checkpoints, 5)
+    for step in (30, 40, 50):
+        shutil.copytree(step_folder(checkpoints, 5), step_folder(checkpoints, step))
+    prune(checkpoints)
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["step-000040", "step-000050"]
+
+
+def test_a_writer_that_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
+    staging = tmp_path / "writer-1"
+    (staging / "draft").mkdir(parents=True)
+    staging.rename(tmp_path / "lost-1")
+    with pytest.raises(FileNotFoundError):
+        publish(staging / "draft", tmp_path / "checkpoints" / "step-000001", "a")
+    assert not (tmp_path / "checkpoints" / "step-000001").exists()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore"), MemoryError()])
+def test_out_of_memory_says_which_knob_to_turn(error: BaseException) -> None:
+    told = advice(error)
+    assert told is not None and "finetune.rows_per_device" in told and "zero3_offload" in told and "\n" not in told
+
+
+def test_a_training_that_comes_apart_is_stopped_and_the_step_named() -> None:
+    judge("loss", 2.0, "7 of 9", first=1.5, vocabulary=49152)
+    judge("loss", 11.0, "7 of 9", first=10.5, vocabulary=49152)  # a model that knew nothing to begin with
+    judge("gradient norm", 90.0, "7 of 9", first=1.5, vocabulary=49152)
+    for name, value in (("loss", 12.0), ("loss", math.nan), ("gradient norm", math.inf)):
+        with pytest.raises(Failed, match=f"{name} is .* at step 7 of 9; lower finetune.learning_rate"):
+            judge(name, value, "7 of 9", first=1.5, vocabulary=49152)
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    assert advice(RuntimeError("shapes differ")) is None
+    assert advice(Failed("loss is nan at step 3")) == "loss is nan at step 3"
+
+
+def test_memory_falls_with_checkpointing_and_with_zero_3() -> None:
+    plan = {"dtype": "bfloat16", "ranks": 4, "rows_per_device": 1, "lora": {"rank": 8}}
+
+    def need(zero: str, checkpointing: bool) -> float:
+        file = ROOT / "stages/finetune/src/lengthen/finetune/deepspeed" / f"{zero}.json"
+        more = {"deepspeed": json.loads(file.read_text()), "gradient_checkpointing": checkpointing}
+        return memory_bytes(plan | more, 16384, ROOT / "models" / "smollm2-135m-instruct") or math.nan
+
+    assert need("zero3_offload", True) < need("zero3", True) < need("zero2", True) < need("zero2", False)
+
+
+def test_a_dora_adapter_is_refused(tmp_path: Path, config: Path, model: Path) -> None:
+    from lengthen.common.store.files import file_digest
+
+    path = tmp_path / "adapter" / ".adapter"
+    path.mkdir(parents=True)
+    (path / "adapter_model.safetensors").write_bytes(b"x")
+    (path / "adapter_config.json").write_text(json.dumps({"r": 8, "lora_alpha": 16, "use_dora": True}))
+    row = {"id": "0" * 32, "role": "generator", "base_model": open_model(model).sha256, "path": ".adapter", "rows": 1}
+    row |= {"sha256": file_digest(path / "adapter_model.safetensors"), "adapter_sha256_before": None, "rejected_rows": 0}
+    row |= {"tokens": 1, "steps": 1, "train_loss": 1.0, "eval_loss": None, "iteration": 1, "seed": 0}
+    write(tmp_path / "adapter", ADAPTERS, [row])
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", "The river was light.")])
+    line = train_refused(config, data, tmp_path / "out", "--adapter", tmp_path / "adapter")
+    assert "DoRA" in line
+    (path / "training_args.bin").write_bytes(b"")
+    line = train_refused(config, data, tmp_path / "out", "--adapter", tmp_path / "adapter")
+    assert "pickles (training_args.bin)" in line
+
+
+def test_a_step_that_machines_cannot_share_evenly_is_refused(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", "The river was light.")])
+    monkeypatch.setenv("PET_NNODES", "3")
+    assert "set it to a multiple of 3" in train_refused(config, data, tmp_path / "out")
+    monkeypatch.setenv("PET_NNODES", "1:4")
+    assert "PET_NNODES is '1:4'" in train_refused(config, data, tmp_path / "out")
+
+
+def train_refused(config: Path, data: Path, output: Path, *more: object) -> str:
+    return refused("finetune", "--config", config, "--input", data, "--output", output, "--role", "generator", *more)
