@@ -39,6 +39,7 @@ FINISHED = [
     ("en", "It was over.\n\n---"),
     ("en", "It was over.\n\n* * *\n"),
     ("en", "<div>\nIt was over.\n</div>"),
+    ("en", "It was over.\n\n#SocialJustice #HumanRights, #ToughLove"),
     ("en", "To buy:\n\n- bread\n- apples"),
     ("en", "To eat:\n\n- pasta\n- pizza"),
     ("en", "To do:\n\n1. mix the flour\n2. bake the bread"),

@@ -52,8 +52,10 @@ class StageProgress:
             self.last_line = time.monotonic()
             say(self._line())
 
-    def advance(self, rows: int = 1) -> None:
-        self.done += rows
+    def advance(self, *, worked: bool = True) -> None:
+        """A row is finished. `worked`: it took time; rows that were rejected at a glance say nothing about the time that is left."""
+        self.done += 1
+        self.started_with += not worked
         self.tick()
         if file := os.environ.get("ARGO_PROGRESS_FILE"):
             Path(file).write_text(f"{self.done}/{self.total}\n")

@@ -96,9 +96,10 @@ async def _run(
 
     async def worker() -> None:
         for work in todo:
-            record(writer, work, await _outcome(make, work))
+            outcome = await _outcome(make, work)
+            record(writer, work, outcome)
             writer.refuse_share(total, max_rejected_share)
-            progress.advance()
+            progress.advance(worked=not isinstance(outcome, Rejection) or outcome.attempts > 0)
 
     with StageProgress(job.stage, total, len(writer.done)) as progress:
         await run_tasks([worker() for _ in range(job.config.engine.rows_in_flight)], writer, progress)

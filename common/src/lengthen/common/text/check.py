@@ -13,7 +13,7 @@ from lengthen.common.text.ending import breaks_off
 from lengthen.common.text.garbled import garbled
 from lengthen.common.text.languages import LANGUAGES, foreign_share, likeliest, script_units
 from lengthen.common.text.phrases import meta_talk, prompt_leak, refused
-from lengthen.common.text.repetition import NGRAM, RepetitionCounter, counted, repeated_lines
+from lengthen.common.text.repetition import NGRAM, RepetitionCounter, counted, repeated_lines, tail_loop
 from lengthen.common.text.words import count_words
 
 # Reasons, a closed set: each is a value of the `rejected` table's column.
@@ -133,6 +133,8 @@ def _repeats(text: str, limits: Limits, language: str) -> Refusal | None:
     counter = counted(text, LANGUAGES[language].ngram)
     if stopped := _hopeless(counter, limits):
         return stopped
+    if (said := tail_loop(text)) is not None:
+        return Refusal("repetition", f"at the end, again and again: {said}")
     if counter.rate > limits.max_repetition:
         return Refusal("repetition", f"{counter.rate:.3f} > {limits.max_repetition}")
     if (share := repeated_lines(text)) > limits.max_repeated_lines:

@@ -21,6 +21,7 @@ _ADDRESS = re.compile(r"https?://\S+[^\s,;:]$")
 _ADORNMENT = re.compile("(?:\\[\\^?\\w{1,4}\\]|[¹²³⁰-⁹*]|[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d]|\\s)+$")
 _ITEM = re.compile(r"^\s*(?:(?:[-*+•·]|\(?\d+[.)]|\(?[a-zA-Z][.)])(?:\s+|$)|[\d一二三四五六七八九十]+、)(\S.*)?$")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e)\.$")
+_HASHTAGS = re.compile(r"^\s*(?:#\w+[\s,]*)+$")  # how a post on a social network ends
 _UNDECIDED = (",", ";", ":", "-", "–", "—", "，", "；", "：", "、", "(", "（", "“", "「", "/", "&")
 _INTERRUPTED = re.compile("[-—–][\"'”’」』]+$")  # speech that another voice cuts short
 _TAIL = 400  # characters of the last line that are looked at: bounds the work on a text of one line
@@ -40,7 +41,7 @@ def breaks_off(text: str, language: str) -> str | None:
     last = lines[-1]
     if _HEADING.match(last) or _TABLE_HEAD.match(last):
         return f"a heading with nothing under it: {last[-60:]}"
-    if _BLOCK.match(last) or _NOTE.match(last) or _ADDRESS.search(last[-_TAIL:]):
+    if _BLOCK.match(last) or _NOTE.match(last) or _HASHTAGS.match(last) or _ADDRESS.search(last[-_TAIL:]):
         return None
     if _ends_a_sentence(last, language) or _is_last_item(lines, language) or _closes(lines, language):
         return None

@@ -11,7 +11,7 @@ from importlib import resources
 
 from lengthen.common.text.languages import LANGUAGES
 
-EDGE = 300  # characters at each end in which meta talk is looked for; inside a text the phrases can be its subject
+EDGE = 500  # characters at each end in which meta talk is looked for; inside a text the phrases can be its subject
 _PLACE = re.compile(r"\$\{?\w+\}?")
 _WORD = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+(?:'\w+)?")
 

@@ -16,6 +16,9 @@ NGRAM = 10  # units; the paper's n for English
 _BATCH = 256  # characters gathered before they are counted: a piece of a stream costs an append
 _EARLY = 200  # units; a rate over fewer says little
 
+_TAIL, _TIMES, _LEAST = 800, 4, 16  # characters that are looked at; how often the same, and how many units of it, are a loop
+_MARKS = ".,;:!?\"'()[]“”‘’…—–-、，。；：！？（）"
+
 _ITEM_MARK = re.compile(r"^[\s>#*+•|-]*(?:\d+[.):、]\s*)?")
 
 
@@ -91,6 +94,22 @@ def counted(text: str, n: int = NGRAM) -> RepetitionCounter:
 def repetition(text: str, n: int = NGRAM) -> float:
     """Share of a text's units inside an n-gram that stood before in it, in [0, 1]."""
     return counted(text, n).rate
+
+
+def tail_loop(text: str) -> str | None:
+    """What a text says again and again at its very end, four times or more and over 16 units or more; None if it doesn't.
+
+    Shorter than the runs that stop a text while it is written, and yet no way to end one.
+    """
+    last = [unit.strip(_MARKS) for unit in units(without_blocks(text)[-_TAIL:])]
+    last = [unit for unit in last if unit]
+    for period in range(1, len(last) // _TIMES + 1):
+        same = 0
+        while same + period < len(last) and last[-1 - same] == last[-1 - same - period]:
+            same += 1
+        if same + period >= max(_TIMES * period, _LEAST):
+            return " ".join(last[-period:])
+    return None
 
 
 def repeated_lines(text: str) -> float:
