@@ -15,6 +15,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 # Further options for every stage, such as OPTIONS="--set expand.rounds=2".
 OPTIONS ?=
+TIER ?=
 
 BIN := .venv/bin
 PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate
@@ -119,15 +120,19 @@ check: .venv/.ready-$(FLAVOR) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests
-	$(BIN)/pytest
+# The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
+test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
+	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=100 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
+	  $(BIN)/pytest $(if $(filter ci,$(TIER)),-m "not torture")
 
-torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills, a million rows
+torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'
+	LENGTHEN_TRAINING_KILLS=20 $(BIN)/pytest -m engine tests/test_finetune_resume.py
 	$(BIN)/pytest -s -m torture tests/test_torture.py
 
-bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and its share of an engine's time
+bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and of training against plain TRL
 	@$(BIN)/python tests/bench/check_speed.py
+	@$(BIN)/python tests/bench/finetune.py
 
 clean: ## remove the run RUN, and caches
 	rm -rf $(RUN) .mypy_cache .ruff_cache .pytest_cache
