@@ -78,8 +78,11 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, t
             if read_manifest(folder):
                 seen.add(sum(1 for _ in open_dataset(folder, tables(target)).rows()))
 
-    def run_for(seconds: float) -> int:
+    def run_until_killed(at_work: bool, seconds: float) -> int:
+        """`seconds` count from the moment it holds the lock, or from its start."""
         process = start(stage, command(workshop, workshop / "config.yaml", stage, folders[-1]))
+        while at_work and process.poll() is None and holder(folders[-1] / target) != process.pid:
+            time.sleep(0.005)
         try:
             process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -93,7 +96,7 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, t
     try:
         kills = 0
         while kills < KILLS or not (folders[-1] / target / ".manifest.json").exists():
-            code = run_for(dice.uniform(0.5, 1.6) if kills < KILLS else 120)
+            code = run_until_killed(dice.random() < 0.8, dice.uniform(0, 0.8)) if kills < KILLS else run_until_killed(False, 120)
             kills += code != 0
             if code == 0:  # complete: compare, and kill on in another folder
                 assert parts(folders[-1] / target) == parts(workshop / target)
@@ -105,6 +108,14 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, t
         reader.join()
     assert parts(folders[-1] / target) == parts(workshop / target)
     assert seen <= {len(rows(workshop / target, target))}
+
+
+def holder(folder: Path) -> int | None:
+    """The process that holds a dataset's lock."""
+    try:
+        return int(json.loads((folder / ".work" / "lock" / "holder.json").read_text())["pid"])
+    except FileNotFoundError:
+        return None
 
 
 def tables(name: str) -> Any:
