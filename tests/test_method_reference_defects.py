@@ -212,8 +212,8 @@ def test_an_over_long_row_is_rejected_whole_and_every_other_ends_with_the_end_to
         encoded = encode_rows(job, [open_dataset(folder, EXPANSIONS)], "generator", writer)
         writer.flush()
         rejected = [row for path in (tmp_path / "out" / ".work").glob("rejected-*") for row in pq.read_table(path).to_pylist()]
+        found = pq.read_table(encoded.train).to_pylist()
     assert [(row["id"], row["reason"]) for row in rejected] == [(f"{3:032x}", "over_long")]
-    found = pq.read_table(encoded.train).to_pylist()
     assert len(found) == 7 and all(row["input_ids"][-1] == end == row["labels"][-1] for row in found)
 
 
