@@ -47,7 +47,7 @@ class _Request:
 class VllmEngine:
     """See `protocol.Engine`. One for a process: vLLM doesn't give all of its memory back."""
 
-    def __init__(self, config: Config, adapters: list[Adapter]) -> None:
+    def __init__(self, config: Config, adapters: list[Adapter], with_base: bool = False) -> None:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_cache_gib))
         logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")  # its own use of torch
@@ -61,7 +61,7 @@ class VllmEngine:
         lora: dict[str, Any] = {}
         # On a CPU a single adapter is merged into the weights first: vLLM's LoRA kernels make a small model 2.5 times slower
         # there (49 against 126 tokens/s), and merging takes seconds.
-        self._merged = len(adapters) == 1 and current_platform.is_cpu()
+        self._merged = len(adapters) == 1 and not with_base and current_platform.is_cpu()
         if adapters and not self._merged:
             lora = {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _rank(config.finetune.lora.rank)}
         arguments = EngineArgs(
@@ -100,7 +100,7 @@ class VllmEngine:
         self, prompt: Prompt, sampling: SamplingParameters, *, adapter: Adapter | None = None, watch: WatchFunction | None = None
     ) -> Completion:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         ids = self.chat.encode(prompt)
         room = self.context_tokens - len(ids)
@@ -114,6 +114,7 @@ class VllmEngine:
             max_tokens=min(sampling.max_tokens, room),
             seed=sampling.seed,
             output_kind=RequestOutputKind.DELTA,
+            structured_outputs=StructuredOutputsParams(json=sampling.json_schema) if sampling.json_schema else None,
         )
         result: Completion = await self._submit(ids, parameters, adapter, _completion, watch)
         return result
