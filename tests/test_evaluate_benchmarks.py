@@ -17,7 +17,7 @@ from lengthen.evaluate.case import spread
 from lengthen.evaluate.length import KINDS, Kind
 
 LONGEN = [
-    {"language": "en", "range": "2-4k", "type": "about", "constraint": "around 2,000 words", "query": "Write about rain, around 2,000 words."},
+    {"language": "en", "range": "2-4k", "type": "about", "constraint": "around 2,000 words", "query": "Write of rain: 2,000 words."},
     {"language": "en", "range": "2-4k", "type": "range", "constraint": "2000-3000 words", "query": "Write of snow in 2000-3000 words."},
     {"language": "zh", "range": "4-6k", "type": "above", "constraint": "大于4000字", "query": "请写一篇关于雨的文章，大于4000字。"},
     {"language": "zh", "range": "6-8k", "type": "below", "constraint": "小于8000字", "query": "请写一篇关于雪的文章，小于8000字。"},
@@ -69,7 +69,8 @@ def test_only_the_configs_languages_are_asked(config: Path) -> None:
 
 # What each wording says, as a reader understands it: the reference's labels for above and below were swapped.
 MEANING = {
-    "en": {"about": r"about (\d+) words", "range": r"(\d+) to (\d+) words", "above": r"more than (\d+) words", "below": r"fewer than (\d+) words"},
+    "en": {"about": r"about (\d+) words", "range": r"(\d+) to (\d+) words", "above": r"more than (\d+) words",
+           "below": r"fewer than (\d+) words"},
     "zh": {"about": r"(\d+)字左右", "range": r"(\d+)至(\d+)字", "above": r"(\d+)字以上", "below": r"(\d+)字以内"},
 }  # fmt: skip
 

@@ -77,6 +77,8 @@ class VllmEngine:
             tensor_parallel_size=config.engine.tensor_parallel,
             distributed_executor_backend="uni" if config.engine.tensor_parallel == 1 else None,
             enable_prefix_caching=True,
+            # White space between the parts of a document is not the model's to choose: a poor one would never end it.
+            structured_outputs_config={"backend": "guidance", "disable_any_whitespace": True},
             **_whole_prefills(config.model.context_tokens),
             **lora,
         )
@@ -100,7 +102,7 @@ class VllmEngine:
         self, prompt: Prompt, sampling: SamplingParameters, *, adapter: Adapter | None = None, watch: WatchFunction | None = None
     ) -> Completion:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.sampling_params import RequestOutputKind
 
         ids = self.chat.encode(prompt)
         room = self.context_tokens - len(ids)
@@ -114,7 +116,7 @@ class VllmEngine:
             max_tokens=min(sampling.max_tokens, room),
             seed=sampling.seed,
             output_kind=RequestOutputKind.DELTA,
-            structured_outputs=StructuredOutputsParams(json=sampling.json_schema) if sampling.json_schema else None,
+            structured_outputs=_structured(sampling.json_schema),
         )
         result: Completion = await self._submit(ids, parameters, adapter, _completion, watch)
         return result
@@ -227,6 +229,12 @@ def _whole_prefills(context_tokens: int) -> dict[str, Any]:
     if not current_platform.is_cpu():
         return {}
     return {"enable_chunked_prefill": False, "max_num_batched_tokens": max(context_tokens, 8192)}
+
+
+def _structured(json_schema: str | None) -> Any:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return StructuredOutputsParams(json=json_schema) if json_schema else None
 
 
 def _completion(request: _Request, output: Any, finish_reason: str) -> Completion:

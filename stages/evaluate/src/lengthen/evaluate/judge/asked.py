@@ -24,7 +24,7 @@ class AskedJudge(Protocol):
     control_tokens: frozenset[str]
     """Texts that would steer the judge's chat template; empty where the server keeps them apart."""
 
-    async def ask(self, prompt: str, seed: int, temperature: float) -> Reply:
+    async def ask(self, prompt: str, seed: int, temperature: float, analysis_words: int) -> Reply:
         """Raises: UserError, TransientError: no request will do until something is mended."""
         ...
 

@@ -32,9 +32,7 @@ class EndpointJudge:
         self.url, self.model = str(settings.url), settings.model
         self.name, self.context_tokens = f"{settings.model}@{urlsplit(self.url).netloc}", settings.context_tokens
         self._key = _key(settings.api_key_variable)
-        self._max_tokens = reply_tokens(settings.analysis_words)
-        grades = {"name": "grades", "strict": True, "schema": schema(settings.analysis_words)}
-        self._format: dict[str, Any] = {"response_format": {"type": "json_schema", "json_schema": grades}}
+        self._knows_schemas = True
         self._client = openai.AsyncOpenAI(
             base_url=self.url,
             api_key=self._key,
@@ -43,9 +41,9 @@ class EndpointJudge:
             default_headers={"Connection": "close"},  # so that none is left open when the event loop ends
         )
 
-    async def ask(self, prompt: str, seed: int, temperature: float) -> Reply:
+    async def ask(self, prompt: str, seed: int, temperature: float, analysis_words: int) -> Reply:
         try:
-            return _reply(await self._request(prompt, seed, temperature))
+            return _reply(await self._request(prompt, seed, temperature, analysis_words))
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
             raise UserError(f"evaluate.judge: {self.url} refuses: {self._said(error)}; mend the url, the model or its key") from error
         except openai.APITimeoutError:
@@ -57,21 +55,23 @@ class EndpointJudge:
         except (openai.APIError, ValueError) as error:
             return Reply("", problem=f"unreadable: {self._said(error)}")
 
-    async def _request(self, prompt: str, seed: int, temperature: float) -> Any:
+    async def _request(self, prompt: str, seed: int, temperature: float, analysis_words: int) -> Any:
         request: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
-            "max_tokens": self._max_tokens,
+            "max_tokens": reply_tokens(analysis_words),
             "temperature": temperature,
             "seed": seed,
         }
+        grades = {"name": "grades", "strict": True, "schema": schema(analysis_words)}
+        form: dict[str, Any] = {"response_format": {"type": "json_schema", "json_schema": grades}} if self._knows_schemas else {}
         try:
-            return await self._client.chat.completions.create(**request, **self._format)
+            return await self._client.chat.completions.create(**request, **form)
         except (openai.BadRequestError, openai.UnprocessableEntityError):
-            if not self._format:
+            if not form:
                 raise
         reply = await self._client.chat.completions.create(**request)
-        self._format = {}  # it answers without a schema, so it is one that doesn't know schemas: don't ask again
+        self._knows_schemas = False  # it answers without one, so that is what it refused
         return reply
 
     def _said(self, error: Exception) -> str:

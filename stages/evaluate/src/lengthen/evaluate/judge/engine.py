@@ -17,11 +17,10 @@ class EngineJudge:
         self.engine, self.name = engine, f"self:{model}"
         self.context_tokens = min(settings.context_tokens, context_tokens)
         self.control_tokens = engine.control_tokens
-        self._max_tokens = reply_tokens(settings.analysis_words)
-        self._schema = json.dumps(schema(settings.analysis_words))
 
-    async def ask(self, prompt: str, seed: int, temperature: float) -> Reply:
-        sampling = SamplingParameters(temperature, 1.0, 0, 1.0, self._max_tokens, seed, self._schema)
+    async def ask(self, prompt: str, seed: int, temperature: float, analysis_words: int) -> Reply:
+        room, form = reply_tokens(analysis_words), json.dumps(schema(analysis_words))
+        sampling = SamplingParameters(temperature, 1.0, 0, 1.0, room, seed, form)
         completion = await self.engine.complete(Prompt(prompt), sampling)
         return Reply(completion.text, self.count_tokens(prompt), completion.tokens)
 

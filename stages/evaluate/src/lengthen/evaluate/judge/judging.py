@@ -123,7 +123,9 @@ class Judging:
         if known := calls.calls.take(calls.row, name):
             return Reply(**json.loads(known.text))
         # By content, not by row: equal texts get equal grades.
-        reply = await self.asked.ask(prompt, attempt_seed(self.seed, name, attempt), _RETRY_TEMPERATURE if attempt else 0.0)
+        seed, temperature = attempt_seed(self.seed, name, attempt), _RETRY_TEMPERATURE if attempt else 0.0
+        # An analysis that ran over its room is left out the next time.
+        reply = await self.asked.ask(prompt, seed, temperature, 0 if attempt else self.settings.analysis_words)
         calls.calls.add(calls.row, name, Completion(json.dumps(asdict(reply)), 0, "stop"))  # no tokens of the evaluated model
         return reply
 

@@ -16,7 +16,7 @@ class Unreadable(Exception):
 
 
 def schema(analysis_words: int) -> dict[str, Any]:
-    """JSON schema of a reply: a bounded analysis, then the grades, so that the grades follow from it."""
+    """JSON schema of a reply: a bounded analysis, then the grades, so that the grades follow from it; 0 words: grades alone."""
     grades = {name: {"type": "integer", "minimum": 1, "maximum": 10} for name in QUALITIES}
     analysis = {"type": "string", "maxLength": analysis_words * _LETTERS_A_WORD}
     return {
@@ -28,8 +28,8 @@ def schema(analysis_words: int) -> dict[str, Any]:
 
 
 def reply_tokens(analysis_words: int) -> int:
-    """Room for a reply that keeps to the schema, were each character a token."""
-    return analysis_words * _LETTERS_A_WORD + 160
+    """Room for a reply that keeps to the schema, were each character a token; escaped ones can be six, so it is no promise."""
+    return analysis_words * _LETTERS_A_WORD + 250
 
 
 def read_grades(reply: str) -> dict[str, float]:
