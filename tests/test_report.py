@@ -72,13 +72,17 @@ def template(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     return run
 
 
+@pytest.fixture(scope="module")
+def page(template: Path) -> str:
+    return page_of(template)
+
+
 @pytest.fixture
 def run(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "run"))
 
 
-def test_the_page_shows_base_and_iterations_with_intervals(run: Path) -> None:
-    page = page_of(run)
+def test_the_page_shows_base_and_iterations_with_intervals(page: str) -> None:
     for label in ("base model", "iteration 1", "iteration 2"):
         assert f'<td colspan="8">{label}</td>' in page and f"<th>{label}</th>" in page
     assert re.search(r"iteration 2: the generator writes [\d,]+ words a prompt, the base model [\d,]+: \+\d+ \(95 % interval", page)
@@ -87,8 +91,7 @@ def test_the_page_shows_base_and_iterations_with_intervals(run: Path) -> None:
     assert page.count("<svg") == 14  # all but rejected rows, of which this run has none, and by-stage seconds and tokens are there
 
 
-def test_text_of_rows_stays_text(run: Path) -> None:
-    page = page_of(run)
+def test_text_of_rows_stays_text(page: str) -> None:
     assert "<script" not in page and "onerror=alert(2)&gt;" in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<img" not in page and "{{ 7 * 7 }}" in page
 
@@ -104,20 +107,19 @@ def test_text_of_rows_stays_text(run: Path) -> None:
     assert not parser.found & {"script", "img", "iframe", "object", "embed", "base", "form"}
 
 
-def test_the_page_refers_to_nothing_outside_itself(run: Path) -> None:
-    page = page_of(run)
+def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
     assert not re.findall(r"https?:|//[a-z]|@import", page)
     for reference in re.findall(r"(?:src|href)=\"([^\"]*)\"", page) + re.findall(r"url\(([^)]*)\)", page):
         assert reference.startswith(("#", "data:")), reference
     assert "default-src 'none'" in page
 
 
-def test_the_same_run_gives_the_same_page(run: Path) -> None:
-    assert page_of(run) == page_of(run)
+def test_the_same_run_gives_the_same_page(page: str, run: Path) -> None:
+    assert page_of(run) == page
 
 
-def test_the_figures_are_beside_the_page_as_pictures_and_as_a_table(run: Path) -> None:
-    page_of(run)
+def test_the_figures_are_beside_the_page_as_pictures_and_as_a_table(page: str, template: Path) -> None:
+    run = template
     pictures = {path.stem for path in (run / "report").glob("*.png")}
     assert {"words_by_model", "ruler", "asked_and_written", "length_by_kind", "growth", "attempts", "losses", "decay"} <= pictures
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (run / "report").glob("*.png"))
@@ -127,17 +129,26 @@ def test_the_figures_are_beside_the_page_as_pictures_and_as_a_table(run: Path) -
     assert line["mean"] == pytest.approx(sum(words) / len(words)) and line["low"] < line["mean"] < line["high"]
 
 
-def test_charts_name_no_colour_that_the_page_doesnt_decide(run: Path) -> None:
-    svgs = re.findall(r"<svg.*?</svg>", page_of(run), re.DOTALL)
+def test_charts_name_no_colour_that_the_page_doesnt_decide(page: str) -> None:
+    svgs = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     for svg in svgs:
         assert "#010" not in svg and "var(--text)" in svg
         assert set(re.findall(r"(?:fill|stroke): (#[0-9a-f]+)", svg)) <= {"#ffffff"}, svg[:80]
 
 
-@pytest.mark.parametrize("stage", ["iter-00", "iter-02", "iter-02/scores", "iter-01/expansions", "iter-01/generator/.train_log"])
-def test_a_run_that_lacks_something_is_reported_all_the_same(run: Path, stage: str) -> None:
-    shutil.rmtree(run / stage)
-    assert "not there yet" in page_of(run)
+def test_a_run_that_lacks_stages_is_reported_all_the_same(run: Path, page: str) -> None:
+    for stage in ("iter-00", "iter-01/generator/.train_log", "iter-02/scores"):
+        shutil.rmtree(run / stage)
+    (run / "iter-02" / "scores" / ".work").mkdir(parents=True)
+    partial = page_of(run)
+    assert "begun, not complete" in partial and "begun, not complete" not in page
+    assert "Base model and generator are not both evaluated yet." in partial and "Nothing to show yet." in partial
+
+
+def test_a_run_of_the_base_model_alone_is_reported(run: Path) -> None:
+    for iteration in ("iter-01", "iter-02"):
+        shutil.rmtree(run / iteration)
+    assert "No expansions yet." in page_of(run)
 
 
 def test_a_damaged_dataset_is_named(run: Path) -> None:
@@ -182,9 +193,9 @@ def console(browser: list[str], page: Path) -> list[str]:
     return [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_a_browser_has_nothing_to_complain_about(run: Path, browser: list[str]) -> None:
-    page = page_of(run)
-    assert console(browser, run / "report.html") == []
-    (run / "bad.html").write_text(page.replace("</h1>", '</h1><img src="http://127.0.0.1:9/x.png"><script>alert(1)</script>', 1))
-    complaints = " ".join(console(browser, run / "bad.html"))
+def test_a_browser_has_nothing_to_complain_about(page: str, tmp_path: Path, browser: list[str]) -> None:
+    (tmp_path / "good.html").write_text(page)
+    assert console(browser, tmp_path / "good.html") == []
+    (tmp_path / "bad.html").write_text(page.replace("</h1>", '</h1><img src="http://127.0.0.1:9/x.png"><script>alert(1)</script>', 1))
+    complaints = " ".join(console(browser, tmp_path / "bad.html"))
     assert "x.png" in complaints and "script" in complaints  # so a request would have been seen, and a script would not have run
