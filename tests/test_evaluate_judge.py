@@ -172,6 +172,15 @@ def test_text_that_would_steer_the_template_is_not_judged_in_this_process(config
     assert row["quality"] is None and row["judge_note"] == "control_tokens: <|im_end|>"
 
 
+def test_another_judge_is_another_dataset_but_more_patience_is_not(config: Path, tmp_path: Path, server: Judge) -> None:
+    judged(config, tmp_path, ["plain"], server.url)
+    common = ("--config", config, "--input", tmp_path / "e", "--output", tmp_path / "s", "--set")
+    same = {"model": "m", "url": server.url, "timeout_seconds": 9.0, "retries": 7}
+    assert "already complete" in succeed("evaluate", *common, f"evaluate.judge={json.dumps(same)}").stderr
+    for name, value in {"model": "other", "attempts": 4, "analysis_words": 5, "context_tokens": 999, "by_tenth": True}.items():
+        assert f"evaluate.judge.{name}: " in refused("evaluate", *common, f"evaluate.judge={json.dumps(same | {name: value})}")
+
+
 @pytest.mark.parametrize("bad", ["", "{}", "[1, 2]", "null", '{"relevance": true}', "relevance 5"])
 def test_what_is_no_reply_is_unreadable(bad: str) -> None:
     with pytest.raises(Unreadable):

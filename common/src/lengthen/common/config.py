@@ -186,6 +186,10 @@ class Evaluate(Section):
         return self
 
 
+# How the judge is reached decides no row: a run that met a slow endpoint may go on with more patience.
+_NO_MATTER = {"timeout_seconds", "retries", "api_key_variable"}
+
+
 class Config(Section):
     languages: Annotated[list[Language], Field(min_length=1)] = ["en"]
     seed: Annotated[int, Field(ge=0)] = 0
@@ -206,7 +210,7 @@ class Config(Section):
         values |= {"model.context_tokens": self.model.context_tokens, "model.dtype": self.model.dtype}
         for section in sections:
             values |= _flat(section, getattr(self, section).model_dump(mode="json"))
-        return values
+        return {name: value for name, value in values.items() if name.rpartition(".")[2] not in _NO_MATTER}
 
 
 def load_config(path: Path, overrides: list[str] | None = None, seed: int | None = None) -> Config:

@@ -133,9 +133,22 @@ class VllmEngine:
             choices = [ids[0] for ids in after]
             parameters = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=choices)
             return list(await self._submit(before, parameters, adapter, _choice_log_probabilities(choices)))
+        if self._lora_ids and not self._merged:
+            return list(await asyncio.gather(*(self._score_by_token(before, ids, adapter) for ids in after)))
         parameters = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
         jobs = [self._submit(before + ids, parameters, adapter, _log_probability(len(before), ids)) for ids in after]
         return list(await asyncio.gather(*jobs))
+
+    async def _score_by_token(self, before: list[int], ids: list[int], adapter: Adapter | None) -> float:
+        """A request a token, each with the one before in the cache: with LoRA, vLLM 0.32 can't compute the log-probabilities of
+        a prompt (its LoRA kernel takes the number of requests for the number of tokens, and the engine dies)."""
+        from vllm import SamplingParams
+
+        jobs = []
+        for place, token in enumerate(ids):
+            parameters = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=[token])
+            jobs.append(self._submit(before + ids[:place], parameters, adapter, _choice_log_probabilities([token])))
+        return float(sum([first for [first] in await asyncio.gather(*jobs)]))
 
     def count_tokens(self, prompt: Prompt) -> int:
         return len(self.chat.encode(prompt))
