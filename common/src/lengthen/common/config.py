@@ -186,8 +186,8 @@ class Evaluate(Section):
         return self
 
 
-# How the judge is reached decides no row: a run that met a slow endpoint may go on with more patience.
-_NO_MATTER = {"timeout_seconds", "retries", "api_key_variable"}
+# They stop a run or say how a judge is reached, but decide no row: a run that one of them stopped may go on with another value.
+_NO_MATTER = {"max_rejected_share", "max_over_long_share", "timeout_seconds", "retries", "api_key_variable"}
 
 
 class Config(Section):
