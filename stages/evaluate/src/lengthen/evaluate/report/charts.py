@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from lengthen.evaluate.length import KINDS
 from lengthen.evaluate.report.gather import Iteration
 from lengthen.evaluate.report.ink import Ink
-from matplotlib.axes import Axes
+from lengthen.evaluate.report.shapes import by_group, by_stage, by_tenth, dodged, empty, histogram, legend, means, whiskers
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 _POINTS = 300  # of a model in the scatter: ids are hashes, so the first ones are a sample
-_SIZE = (4.7, 3.1)  # inches: as wide as a phone, so that its letters stay letters there
 Draw = Callable[[list[Iteration], Ink], Figure | None]
 
 
 def words_by_model(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Mean words an answer by model, with 95 % intervals."""
-    return _means(iterations, ink, "words", "words an answer")
+    return means(iterations, ink, "words", "words an answer")
 
 
 def length_by_kind(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """LonGen's length score by kind of demand, with 95 % intervals."""
     groups = [kind for kind in KINDS if any(kind in found.figures.get("by_kind", {}) for found in iterations)]
-    return _grouped(iterations, ink, "by_kind", groups, "length_score", "length score", top=1.0)
+    return by_group(iterations, ink, "by_kind", groups, "length_score", "length score", top=1.0)
 
 
 def quality_by_dimension(iterations: list[Iteration], ink: Ink) -> Figure | None:
@@ -36,19 +35,19 @@ def quality_by_dimension(iterations: list[Iteration], ink: Ink) -> Figure | None
     models = [found for found in iterations if "quality" in found.figures.get("overall", {})]
     if not models:
         return None
-    figure, axes = _axes()
+    figure, axes = empty()
     for place, found in enumerate(models):
         overall = found.figures["overall"]
-        _whiskers(axes, _dodged(range(len(QUALITIES)), place, len(models)), [overall[f"quality_{name}"] for name in QUALITIES], found, ink)
+        whiskers(axes, dodged(range(len(QUALITIES)), place, len(models)), [overall[f"quality_{name}"] for name in QUALITIES], found, ink)
     axes.set_xticks(range(len(QUALITIES)), QUALITIES, rotation=35, ha="right")
     axes.set(ylabel="grade, 1 to 10")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def asked_and_written(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Words asked for against words written, an answer a dot; on the line they are equal."""
-    figure, axes = _axes()
+    figure, axes = empty()
     longest = 0
     for found in iterations:
         rows = [row for row in found.scores if row["part"] == "benchmark" and row["asked"]][:_POINTS]
@@ -61,24 +60,24 @@ def asked_and_written(iterations: list[Iteration], ink: Ink) -> Figure | None:
     axes.axline((0, 0), slope=1, color=ink.text, linewidth=0.8, linestyle="--")
     axes.set(xlabel="words asked for", ylabel="words written", xlim=(0, longest * 1.05))
     axes.set_ylim(bottom=0)
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def ruler(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Maximum length ruler: words written where ever more are asked for, with 95 % intervals."""
-    figure, axes = _axes()
+    figure, axes = empty()
     longest = 0
     for found in iterations:
         if marks := {int(asked): figures["words"] for asked, figures in found.figures.get("ruler", {}).items()}:
-            _whiskers(axes, sorted(marks), [marks[asked] for asked in sorted(marks)], found, ink, line="-")
+            whiskers(axes, sorted(marks), [marks[asked] for asked in sorted(marks)], found, ink, line="-")
             longest = max(longest, *marks)
     if not longest:
         return None
     axes.axline((0, 0), slope=1, color=ink.text, linewidth=0.8, linestyle="--")
     axes.set(xlabel="words asked for", ylabel="words written", xlim=(0, longest * 1.05))
     axes.set_ylim(bottom=0)
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -87,7 +86,7 @@ def before_and_after(iterations: list[Iteration], ink: Ink) -> Figure | None:
     made = [found for found in iterations if found.expansions]
     if not made:
         return None
-    figure, axes = _axes()
+    figure, axes = empty()
     for place, found in enumerate(made):
         for side, column in enumerate(("response_words", "expansion_words")):
             box = axes.boxplot(
@@ -106,13 +105,13 @@ def before_and_after(iterations: list[Iteration], ink: Ink) -> Figure | None:
     axes.set_xticks(range(len(made)), [found.label for found in made])
     axes.set(ylabel="words")
     axes.set_ylim(bottom=0)
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def growth(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Words after expansion for each word before."""
-    return _histogram(iterations, ink, "growth", "times longer")
+    return histogram(iterations, ink, "growth", "times longer")
 
 
 def attempts(iterations: list[Iteration], ink: Ink) -> Figure | None:
@@ -120,15 +119,15 @@ def attempts(iterations: list[Iteration], ink: Ink) -> Figure | None:
     made = [found for found in iterations if found.expansions]
     if not made:
         return None
-    figure, axes = _axes()
+    figure, axes = empty()
     for place, found in enumerate(made):
         counts = Counter(row["attempts"] for row in found.expansions)
         numbers = range(1, max(counts) + 1)
         heights = [counts[number] / len(found.expansions) for number in numbers]
-        axes.bar(_dodged(numbers, place, len(made)), heights, 0.8 / len(made), color=ink.of(found.number), label=found.label)
+        axes.bar(dodged(numbers, place, len(made)), heights, 0.8 / len(made), color=ink.of(found.number), label=found.label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="attempts", ylabel="share of expansions")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -141,7 +140,7 @@ def rejected(iterations: list[Iteration], ink: Ink) -> Figure | None:
     reasons = [reason for reason, _ in sum((counts for _, counts in by_iteration), Counter()).most_common(12)][::-1]
     if not reasons:
         return None
-    figure, axes = _axes()
+    figure, axes = empty()
     before = [0] * len(reasons)
     for found, counts in by_iteration:
         heights = [counts[reason] for reason in reasons]
@@ -151,13 +150,13 @@ def rejected(iterations: list[Iteration], ink: Ink) -> Figure | None:
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.set(xlabel="rows")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def losses(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Training loss by step; dots are the loss on rows held out. The extender's lines are dashed."""
-    figure, axes = _axes()
+    figure, axes = empty()
     for found in iterations:
         for role, log in found.losses.items():
             style: dict[str, Any] = {"color": ink.of(found.number), "linestyle": "--" if role == "extender" else "-", "linewidth": 1.3}
@@ -170,18 +169,18 @@ def losses(iterations: list[Iteration], ink: Ink) -> Figure | None:
     if not axes.lines:
         return None
     axes.set(xlabel="step", ylabel="loss, nats a token")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def decay(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Repetition by tenth of the answers: share of words in n-grams that stood before."""
-    return _by_tenth(iterations, ink, "repetition", "repeated share")
+    return by_tenth(iterations, ink, "repetition", "repeated share")
 
 
 def quality_decay(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """The judge's mean grade by tenth of the answers."""
-    return _by_tenth(iterations, ink, "quality", "grade, 1 to 10")
+    return by_tenth(iterations, ink, "quality", "grade, 1 to 10")
 
 
 def guard(iterations: list[Iteration], ink: Ink) -> Figure | None:
@@ -189,7 +188,7 @@ def guard(iterations: list[Iteration], ink: Ink) -> Figure | None:
     models = [(found, found.figures["guard"]["all"]["perplexity"]) for found in iterations if "guard" in found.figures]
     if not models:
         return None
-    figure, axes = _axes()
+    figure, axes = empty()
     axes.bar([found.label for found, _ in models], [value for _, value in models], 0.6, color=[ink.of(found.number) for found, _ in models])
     axes.set(ylabel="perplexity")
     return figure
@@ -197,116 +196,9 @@ def guard(iterations: list[Iteration], ink: Ink) -> Figure | None:
 
 def tokens(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Tokens by stage."""
-    return _by_stage(iterations, ink, lambda manifest: manifest.tokens, "tokens")
+    return by_stage(iterations, ink, lambda manifest: manifest.tokens, "tokens")
 
 
 def seconds(iterations: list[Iteration], ink: Ink) -> Figure | None:
     """Seconds by stage."""
-    return _by_stage(iterations, ink, lambda manifest: manifest.seconds, "seconds")
-
-
-def _axes() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE)
-    return figure, figure.add_subplot()
-
-
-def _legend(axes: Axes) -> None:
-    """Below the axes, so that it hides nothing."""
-    if labels := axes.get_legend_handles_labels()[1]:
-        axes.figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels)) > 14 else 4)
-
-
-def _dodged(places: Sequence[float] | range, number: int, count: int) -> list[float]:
-    """Places side by side for the number-th of `count` series."""
-    return [place + (number - (count - 1) / 2) * 0.8 / count for place in places]
-
-
-def _whiskers(axes: Axes, places: Sequence[float], figures: list[dict[str, Any]], found: Iteration, ink: Ink, line: str = "") -> None:
-    """Means with their intervals."""
-    means = [figure["mean"] for figure in figures]
-    below = [figure["mean"] - figure["low"] for figure in figures]
-    above = [figure["high"] - figure["mean"] for figure in figures]
-    colour = ink.of(found.number)
-    axes.errorbar(
-        places, means, [below, above], fmt=f"o{line}", color=colour, markersize=4.5, capsize=2.5, linewidth=1.3, label=found.label
-    )
-
-
-def _means(iterations: list[Iteration], ink: Ink, name: str, label: str) -> Figure | None:
-    models = [found for found in iterations if name in found.figures.get("overall", {})]
-    if not models:
-        return None
-    figure, axes = _axes()
-    for place, found in enumerate(models):
-        _whiskers(axes, [place], [found.figures["overall"][name]], found, ink)
-    axes.set_xticks(range(len(models)), [found.label for found in models])
-    axes.set(ylabel=label, xlim=(-0.6, len(models) - 0.4))
-    axes.set_ylim(bottom=0)
-    return figure
-
-
-def _grouped(
-    iterations: list[Iteration], ink: Ink, by: str, groups: Sequence[str], name: str, label: str, top: float | None = None
-) -> Figure | None:
-    models = [found for found in iterations if any(name in found.figures.get(by, {}).get(group, {}) for group in groups)]
-    if not models:
-        return None
-    figure, axes = _axes()
-    for place, found in enumerate(models):
-        there = [number for number, group in enumerate(groups) if name in found.figures[by].get(group, {})]
-        _whiskers(axes, _dodged(there, place, len(models)), [found.figures[by][groups[number]][name] for number in there], found, ink)
-    axes.set_xticks(range(len(groups)), groups)
-    axes.set(ylabel=label)
-    axes.set_ylim(bottom=0, top=top)
-    _legend(axes)
-    return figure
-
-
-def _histogram(iterations: list[Iteration], ink: Ink, column: str, label: str) -> Figure | None:
-    made = [found for found in iterations if found.expansions]
-    if not made:
-        return None
-    figure, axes = _axes()
-    largest = max(row[column] for found in made for row in found.expansions)
-    edges = [1 + (max(largest, 2) - 1) * number / 24 for number in range(25)]
-    for found in made:
-        values = [row[column] for row in found.expansions]
-        weights = [1 / len(values)] * len(values)
-        axes.hist(values, edges, weights=weights, histtype="stepfilled", alpha=0.45, color=ink.of(found.number), label=found.label)
-    axes.set(xlabel=label, ylabel="share of expansions")
-    _legend(axes)
-    return figure
-
-
-def _by_tenth(iterations: list[Iteration], ink: Ink, name: str, label: str) -> Figure | None:
-    models = [(found, found.figures["decay"][name]) for found in iterations if found.figures.get("decay", {}).get(name)]
-    if not models:
-        return None
-    figure, axes = _axes()
-    for found, values in models:
-        axes.plot(range(1, 11), values, marker="o", markersize=3.5, color=ink.of(found.number), linewidth=1.3, label=found.label)
-    axes.set_xticks(range(1, 11))
-    axes.set(xlabel="tenth of the answer", ylabel=label)
-    axes.set_ylim(bottom=0)
-    _legend(axes)
-    return figure
-
-
-def _by_stage(iterations: list[Iteration], ink: Ink, value: Callable[[Any], float], label: str) -> Figure | None:
-    stages = list(dict.fromkeys(stage for found in iterations for stage in found.manifests))
-    if not stages:
-        return None
-    figure, axes = _axes()
-    for place, found in enumerate(iterations):
-        heights = [value(found.manifests[stage]) if stage in found.manifests else 0 for stage in stages]
-        axes.bar(
-            _dodged(range(len(stages)), place, len(iterations)),
-            heights,
-            0.8 / len(iterations),
-            color=ink.of(found.number),
-            label=found.label,
-        )
-    axes.set_xticks(range(len(stages)), stages, rotation=30, ha="right")
-    axes.set(ylabel=label)
-    _legend(axes)
-    return figure
+    return by_stage(iterations, ink, lambda manifest: manifest.seconds, "seconds")
