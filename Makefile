@@ -112,6 +112,14 @@ finetune: finetune-$(N) ## generator and extender of iteration N
 evaluate: evaluate-$(N) ## scores of iteration N and of the base model
 summary: summary-$(N) ## the table of iteration N
 
+.PHONY: report compare
+comma := ,
+report: ## RUN/report.html: the run as one page, with its charts beside it
+	@$(BIN)/python -m lengthen.evaluate.report $(RUN) --output $(RUN)/report.html
+
+compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/iter-01,runs/a/iter-02
+	@$(BIN)/python -m lengthen.evaluate.compare $(subst $(comma), ,$(RUN))
+
 # --- development -----------------------------------------------------------------------------------------------------
 
 .PHONY: check test torture bench clean clean-all

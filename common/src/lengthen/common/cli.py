@@ -38,7 +38,7 @@ _COMMON = (
     click.option("--config", "config", required=True, type=FILE, help="The run's YAML file, such as configs/laptop.yaml."),
     click.option("--output", required=True, type=FOLDER, help="The dataset's folder; a stopped run goes on there."),
     click.option("--iteration", default=1, show_default=True, type=click.IntRange(0), help="Goes into ids and lineage."),
-    click.option("--limit", type=click.IntRange(1), help="Take only the first K input rows (by id)."),
+    click.option("--limit", type=click.IntRange(1), help="Take only K input rows: the first by id; of prompts an even spread."),
     click.option("--seed", type=click.IntRange(0), help="Override the config's seed."),
     click.option("--set", "settings", multiple=True, metavar="KEY.PATH=VALUE", help="Override one config value."),
     click.option("--overwrite", is_flag=True, help="Replace a dataset that was made with other settings."),

@@ -147,13 +147,49 @@ class Finetune(Section):
         return self
 
 
+class Judge(Section):
+    """Who judges quality: the base model in this process (`model: self`), or a model behind an OpenAI-compatible endpoint."""
+
+    model: str = "self"
+    url: str | None = None  # such as http://localhost:8000/v1
+    api_key_variable: str | None = None  # the NAME of the environment variable that holds the key
+    context_tokens: Annotated[int, Field(ge=512)] = 32768  # longer answers are judged by section; at most model.context_tokens for `self`
+    analysis_words: Count = 60  # that the judge may write before its scores
+    attempts: Count = 3  # at a reply that can be read
+    by_tenth: bool = False  # judge each tenth of a text too: ten more calls an answer
+    timeout_seconds: Annotated[float, Field(gt=0)] = 120.0  # of one request
+    retries: Annotated[int, Field(ge=0)] = 5  # of a request that timed out or met a busy or failing server
+    input_price: Annotated[float, Field(ge=0)] = 0.0  # of a million tokens
+    output_price: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> Judge:
+        if (self.model == "self") != (self.url is None):
+            raise ValueError("give `model: self` alone, or the url of an endpoint with the name that its model has there")
+        if self.url is not None and (not self.url.startswith(("http://", "https://")) or "@" in self.url):
+            raise ValueError("url must begin with http:// or https:// and hold no password")
+        return self
+
+
 class Evaluate(Section):
+    # Words that the built-in benchmark asks for: its short, middle and long range.
+    lengths: Annotated[list[list[Count]], Field(min_length=3, max_length=3)] = [[2000, 4000], [4000, 6000], [6000, 8000]]
     samples: Count = 1  # answers a prompt
+    ruler: list[Count] = [500, 1000, 2000, 4000, 8000, 16000]  # words asked for, to see how many are written; []: no ruler
+    guard: bool = True  # the loss on a few short answers, so that forgetting shows
+    data_rows: Count = 500  # of a dataset given with --input
+    judge: Judge | None = None
     sampling: Sampling = Sampling()
 
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Evaluate:
+        if any(len(ends) != 2 or ends[0] >= ends[1] for ends in self.lengths):
+            raise ValueError("lengths must be three pairs [from, to] with from < to")
+        return self
 
-# They stop a run or make it safe but decide no row: a run that one of them stopped may go on with another value.
-_NO_MATTER = {"max_rejected_share", "max_over_long_share", "checkpoint_steps"}
+
+# They stop a run, make it safe or say how a judge is reached, but decide no row: with another value the same dataset goes on.
+_NO_MATTER = {"max_rejected_share", "max_over_long_share", "checkpoint_steps", "timeout_seconds", "retries", "api_key_variable"}
 
 
 class Config(Section):

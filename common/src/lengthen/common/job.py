@@ -99,10 +99,13 @@ class Job:
         """The writer of the output, to be entered with `with`."""
         return DatasetWriter(self.folder, table, origin, self.config.store, self.overwrite or overwrite, replays=replays)
 
-    def with_engine(self, work: Callable[[Engine], None], prompts: Sequence[Prompt]) -> None:
-        """Start the engine, check that `prompts` (with empty places) leave room for an answer, work, close."""
+    def with_engine(self, work: Callable[[Engine], None], prompts: Sequence[Prompt], with_base: bool = False) -> None:
+        """Start the engine, check that `prompts` (with empty places) leave room for an answer, work, close.
+
+        `with_base`: the base model is asked too, beside the adapter.
+        """
         began = time.monotonic()
-        engine = open_engine(self.engine, self.config, [self.adapter] if self.adapter else [])
+        engine = open_engine(self.engine, self.config, [self.adapter] if self.adapter else [], with_base)
         say(f"{self.stage}: engine {self.engine} ready after {time.monotonic() - began:.0f} s")
         try:
             self._check_room(engine, prompts)

@@ -49,7 +49,7 @@ def describe(manifest: Manifest) -> str:
     numbers = {name: value for name, value in manifest.summary.items() if isinstance(value, int | float)}
     if numbers:
         lines.append(_wrapped("figures", ", ".join(f"{_plain(name)} {_number(value)}" for name, value in numbers.items())))
-    lines += [_line(name, value) for name, value in manifest.summary.items() if isinstance(value, dict) and value]
+    lines += [_line(name, value) for name, value in manifest.summary.items() if _is_histogram(value)]
     return "\n".join(lines)
 
 
@@ -66,6 +66,10 @@ def _line(name: str, counts: dict[str, int], by_count: bool = False) -> str:
 def _wrapped(name: str, text: str) -> str:
     start = f"  {_plain(name):<10} "
     return textwrap.fill(text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
+
+
+def _is_histogram(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(count, int | float) for count in value.values())
 
 
 def _plain(name: str) -> str:

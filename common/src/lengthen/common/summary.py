@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
+from lengthen.common.bootstrap import estimate
 from lengthen.common.cli import FOLDER, with_exit_codes
 from lengthen.common.errors import UserError
+from lengthen.common.score_figures import by_prompt
 from lengthen.common.store.manifest import Manifest, read_manifest
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import SCORES
@@ -19,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 STAGES = ("instructions", "responses", "expansions", "generator", "extender", "scores")
-_RESAMPLES = 10_000
 
 
 def iteration_folder(run: Path, iteration: int) -> Path:
@@ -63,31 +63,20 @@ def verdict(run: Path, iteration: int) -> str:
     """Mean words of base and generator on the same prompts, with a 95 % bootstrap interval of the difference."""
     base, tuned = (_words(run, number) for number in (0, iteration))
     shared = sorted(base.keys() & tuned.keys())
-    if not shared:
+    difference = estimate([tuned[prompt] - base[prompt] for prompt in shared])
+    if difference is None:
         raise UserError(f"{run}: the base model and iteration {iteration} were evaluated on different benchmarks; evaluate one again")
-    difference = np.array([tuned[prompt] - base[prompt] for prompt in shared], dtype=np.float64)
-    low, high = bootstrap_interval(difference)
-    means = (float(np.mean([words[prompt] for prompt in shared])) for words in (base, tuned))
-    before, after = means
+    before, after = (sum(words[prompt] for prompt in shared) / len(shared) for words in (base, tuned))
     return (
         f"iteration {iteration}: the generator writes {after:,.0f} words a prompt, the base model {before:,.0f}: "
-        f"{after - before:+,.0f} (95 % interval {low:+,.0f} to {high:+,.0f}, {len(shared)} prompts)"
+        f"{difference.mean:+,.0f} (95 % interval {difference.low:+,.0f} to {difference.high:+,.0f}, {len(shared)} prompts)"
     )
-
-
-def bootstrap_interval(values: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean, by resampling the prompts (Efron 1979)."""
-    picks = np.random.default_rng(seed).integers(0, len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _words(run: Path, iteration: int) -> dict[str, float]:
     """Words by benchmark prompt, mean over samples."""
-    found: dict[str, list[int]] = {}
-    for row in open_dataset(iteration_folder(run, iteration) / "scores", SCORES).rows(["benchmark", "prompt_id", "words"]):
-        found.setdefault(f"{row['benchmark']}/{row['prompt_id']}", []).append(row["words"])
-    return {prompt: sum(words) / len(words) for prompt, words in found.items()}
+    rows = open_dataset(iteration_folder(run, iteration) / "scores", SCORES).rows(["part", "benchmark", "prompt_id", "words"])
+    return by_prompt((row for row in rows if row["part"] == "benchmark"), "words")
 
 
 @click.command()

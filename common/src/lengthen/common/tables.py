@@ -21,12 +21,13 @@ class Table:
 
 
 def _table(name: str, version: int, **columns: pa.DataType) -> Table:
-    fields = [pa.field(column, kind, nullable=column in _NULLABLE) for column, kind in columns.items()]
+    fields = [pa.field(column, kind, nullable=column in _NULLABLE or column.startswith("quality")) for column, kind in columns.items()]
     return Table(name, version, pa.schema(fields, {"lengthen.table": name, "lengthen.version": str(version)}))
 
 
 _NULLABLE = {"adapter", "eval_loss", "loss", "learning_rate", "grad_norm", "tokens_per_second", "suitability", "lower",
-             "upper", "length_score", "s_l", "judge", "adapter_sha256_before", "parent_id", "kept_headings", "kept_names"}  # fmt: skip
+             "upper", "asked", "length_score", "s_l", "judge", "adapter_sha256_before", "parent_id", "kept_headings", "kept_names",
+             "judge_note", "judge_cost"}  # fmt: skip
 _S, _I, _F = pa.string(), pa.int64(), pa.float64()
 
 INSTRUCTIONS = _table(
@@ -55,10 +56,14 @@ TRAIN_LOG = _table(
     "train_log", 1, step=_I, epoch=_F, loss=_F, eval_loss=_F, learning_rate=_F, grad_norm=_F, tokens_per_second=_F,
 )  # fmt: skip
 
+QUALITIES = ("relevance", "coherence", "accuracy", "consistency", "clarity", "creativity", "engagement")  # the paper's seven
+
 SCORES = _table(
-    "scores", 1, id=_S, prompt_id=_S, benchmark=_S, category=_S, language=_S, kind=_S, lower=_I, upper=_I, prompt=_S,
-    response=_S, words=_I, words_latin_runs=_I, tokens=_I, finish_reason=_S, length_score=_F, s_l=_F, repetition=_F,
-    distinct_2=_F, distinct_4=_F, judge=_S, adapter=_S, iteration=_I, model=_S, sample=_I, seed=_I,
+    "scores", 2, id=_S, part=_S, benchmark=_S, format=_S, prompt_id=_S, category=_S, language=_S, kind=_S, range=_S,
+    asked=_I, lower=_I, upper=_I, prompt=_S, response=_S, words=_I, words_latin_runs=_I, tokens=_I, finish_reason=_S,
+    length_score=_F, s_l=_F, repetition=_F, repetition_by_tenth=pa.list_(_F), distinct_2=_F, distinct_4=_F, loss=_F,
+    quality=_F, **{f"quality_{name}": _F for name in QUALITIES}, quality_by_tenth=pa.list_(_F), judge=_S, judge_note=_S,
+    judge_input_tokens=_I, judge_output_tokens=_I, judge_cost=_F, adapter=_S, iteration=_I, model=_S, sample=_I, seed=_I,
 )  # fmt: skip
 
 REJECTED = _table(

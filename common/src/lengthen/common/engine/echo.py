@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import math
 import random
+from typing import Any
 
 from lengthen.common.config import Config
 from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
@@ -41,6 +43,9 @@ class EchoEngine:
             raise PromptTooLong(f"{self.count_tokens(prompt)} tokens of prompt in a context of {self.context_tokens}")
         if self.dials.latency_seconds:
             await asyncio.sleep(self.dials.latency_seconds)
+        if sampling.json_schema:
+            document = self._document(json.loads(sampling.json_schema), self._random(prompt, sampling.seed, adapter))
+            return Completion(document, count_words(document), "stop")
         words = self._words(prompt, sampling.seed, adapter)
         limit = min(sampling.max_tokens, room)
         written = ""
@@ -65,6 +70,13 @@ class EchoEngine:
     def _random(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> random.Random:
         key = f"{seed}\x1f{adapter.sha256 if adapter else ''}\x1f{prompt.user}\x1f{prompt.prefill}"
         return random.Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
+
+    def _document(self, schema: dict[str, Any], dice: random.Random) -> str:
+        """A JSON object of a schema whose properties are integers within bounds, and texts."""
+        kinds = schema["properties"]
+        return json.dumps(
+            {name: dice.randint(kind["minimum"], kind["maximum"]) if kind["type"] == "integer" else "echo" for name, kind in kinds.items()}
+        )
 
     def _words(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> list[str]:
         """The text, a word an item, white space and stops included."""

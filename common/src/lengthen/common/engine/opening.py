@@ -11,8 +11,8 @@ from lengthen.common.errors import UserError
 ENGINES = ("vllm", "echo")
 
 
-def open_engine(kind: str, config: Config, adapters: list[Adapter]) -> Engine:
-    """Start an engine that can serve the base model and these adapters."""
+def open_engine(kind: str, config: Config, adapters: list[Adapter], with_base: bool = False) -> Engine:
+    """Start an engine that can serve these adapters; the base model too, if there are none or `with_base` says so."""
     if kind == "echo":
         from lengthen.common.engine.echo import EchoEngine
 
@@ -21,4 +21,4 @@ def open_engine(kind: str, config: Config, adapters: list[Adapter]) -> Engine:
         raise UserError("--engine vllm: vLLM is not installed; run `make setup`, or try the pipeline with --engine echo")
     from lengthen.common.engine.vllm_engine import VllmEngine
 
-    return VllmEngine(config, adapters)
+    return VllmEngine(config, adapters, with_base)

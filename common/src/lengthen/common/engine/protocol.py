@@ -31,6 +31,7 @@ class SamplingParameters:
     repetition_penalty: float
     max_tokens: int
     seed: int  # [0, 2**31)
+    json_schema: str | None = None  # the answer has to be a JSON document of this schema
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class _Request:
 class VllmEngine:
     """See `protocol.Engine`. One for a process: vLLM doesn't give all of its memory back."""
 
-    def __init__(self, config: Config, adapters: list[Adapter]) -> None:
+    def __init__(self, config: Config, adapters: list[Adapter], with_base: bool = False) -> None:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_cache_gib))
         logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")  # its own use of torch
@@ -61,7 +61,7 @@ class VllmEngine:
         lora: dict[str, Any] = {}
         # On a CPU a single adapter is merged into the weights first: vLLM's LoRA kernels make a small model 2.5 times slower
         # there (49 against 126 tokens/s), and merging takes seconds.
-        self._merged = len(adapters) == 1 and current_platform.is_cpu()
+        self._merged = len(adapters) == 1 and not with_base and current_platform.is_cpu()
         if adapters and not self._merged:
             lora = {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _rank(config.finetune.lora.rank)}
         arguments = EngineArgs(
@@ -77,6 +77,8 @@ class VllmEngine:
             tensor_parallel_size=config.engine.tensor_parallel,
             distributed_executor_backend="uni" if config.engine.tensor_parallel == 1 else None,
             enable_prefix_caching=True,
+            # White space between the parts of a document is not the model's to choose: a poor one would never end it.
+            structured_outputs_config={"backend": "guidance", "disable_any_whitespace": True},
             **_whole_prefills(config.model.context_tokens),
             **lora,
         )
@@ -114,6 +116,7 @@ class VllmEngine:
             max_tokens=min(sampling.max_tokens, room),
             seed=sampling.seed,
             output_kind=RequestOutputKind.DELTA,
+            structured_outputs=_structured(sampling.json_schema),
         )
         result: Completion = await self._submit(ids, parameters, adapter, _completion, watch)
         return result
@@ -130,9 +133,22 @@ class VllmEngine:
             choices = [ids[0] for ids in after]
             parameters = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=choices)
             return list(await self._submit(before, parameters, adapter, _choice_log_probabilities(choices)))
+        if self._lora_ids and not self._merged:
+            return list(await asyncio.gather(*(self._score_by_token(before, ids, adapter) for ids in after)))
         parameters = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
         jobs = [self._submit(before + ids, parameters, adapter, _log_probability(len(before), ids)) for ids in after]
         return list(await asyncio.gather(*jobs))
+
+    async def _score_by_token(self, before: list[int], ids: list[int], adapter: Adapter | None) -> float:
+        """A request a token, each with the one before in the cache: with LoRA, vLLM 0.32 can't compute the log-probabilities of
+        a prompt (its LoRA kernel takes the number of requests for the number of tokens, and the engine dies)."""
+        from vllm import SamplingParams
+
+        jobs = []
+        for place, token in enumerate(ids):
+            parameters = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=[token])
+            jobs.append(self._submit(before + ids[:place], parameters, adapter, _choice_log_probabilities([token])))
+        return float(sum([first for [first] in await asyncio.gather(*jobs)]))
 
     def count_tokens(self, prompt: Prompt) -> int:
         return len(self.chat.encode(prompt))
@@ -226,6 +242,12 @@ def _whole_prefills(context_tokens: int) -> dict[str, Any]:
     if not current_platform.is_cpu():
         return {}
     return {"enable_chunked_prefill": False, "max_num_batched_tokens": max(context_tokens, 8192)}
+
+
+def _structured(json_schema: str | None) -> Any:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return StructuredOutputsParams(json=json_schema) if json_schema else None
 
 
 def _completion(request: _Request, output: Any, finish_reason: str) -> Completion:

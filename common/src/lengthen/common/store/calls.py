@@ -93,11 +93,11 @@ class RowCalls:
         self.calls.add(self.row, call, completion)
         return completion
 
-    async def score(self, call: str, prompt: Prompt, continuations: list[str]) -> list[float]:
+    async def score(self, call: str, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
         """See `Engine.score`."""
         if known := self.calls.take(self.row, call):
             return [float(value) for value in known.text.split()]
         async with self.calls.admitted():
-            values = await self.engine.score(prompt, continuations)
+            values = await self.engine.score(prompt, continuations, adapter=adapter)
         self.calls.add(self.row, call, Completion(" ".join(map(repr, values)), 0, "stop"))
         return values

@@ -15,12 +15,13 @@ from typing import Any
 
 from lengthen.common.environment import environment
 from lengthen.common.errors import TransientError, UserError
+from lengthen.common.score_figures import FIGURE_COLUMNS, score_figures
 from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.files import create_exclusively
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, differences, read_manifest
 from lengthen.common.store.place import Folder, found
 from lengthen.common.store.reader import Dataset, open_dataset
-from lengthen.common.tables import TABLES
+from lengthen.common.tables import SCORES, TABLES
 
 _FOLDER = re.compile(r"shard-(\d+)-of-(\d+)")
 
@@ -75,7 +76,9 @@ def seal(folder: Folder) -> Manifest:
         fingerprint=_without_shard(manifests[0]),
         lineage=manifests[0].lineage,
         tokens=sum(manifest.tokens for manifest in manifests),
-        summary=_summary(manifests),
+        summary=score_figures(row for dataset in datasets for row in dataset.rows(FIGURE_COLUMNS))
+        if manifests[0].table == SCORES.name
+        else _summary(manifests),
         timings=_added([{k: v for k, v in manifest.timings.items() if k != "finished_at"} for manifest in manifests])
         | {"finished_at": datetime.now(UTC).isoformat(timespec="seconds")},
         environment=environment(),

@@ -1,4 +1,4 @@
-"""python -m lengthen.evaluate --config C --output SCORES [--adapter DIR] [--benchmark FILE]"""
+"""python -m lengthen.evaluate --config C --output SCORES [--adapter DIR] [--benchmark FILE | --input EXPANSIONS]"""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 @stage_command("evaluate", shards=True)
 @click.option("--adapter", type=FOLDER, help="The generator to evaluate; none: the base model.")
-@click.option("--benchmark", type=FILE, help="Your own prompts: JSON lines as in the README. Default: the built-in ones.")
-def main(job: Job, adapter: Path | None, benchmark: Path | None) -> None:
-    """Measure how long a model writes, and how exactly to the length that was asked for.
+@click.option("--benchmark", type=FILE, help="Prompts in the form of LonGen, LongBench-Write, LongWrite-Ruler or ours. Default: built in.")
+@click.option("--input", "data", type=FOLDER, help="Score a sample of this training data (expansions) instead.")
+def main(job: Job, adapter: Path | None, benchmark: Path | None, data: Path | None) -> None:
+    """Measure how long a model writes, how exactly to the length that was asked for, and how well.
 
     Each prompt carries a demand (about, range, above, below). Every answer is kept and scored, the unfinished ones too.
+    --limit takes so many prompts, spread evenly over the benchmark.
     """
     from lengthen.evaluate.stage import evaluate
 
-    evaluate(job, adapter, benchmark)
+    evaluate(job, adapter, benchmark, data)
 
 
 if __name__ == "__main__":

@@ -1,82 +1,85 @@
-"""Benchmark prompts: the built-in ones, or a file in the same form, one JSON object a line.
-
-    {"id": "en-01", "category": "…", "language": "en", "kind": "about", "length": 150, "prompt": "Write … about 150 words …"}
-
-`kind` is about, range, above or below; the `length` of a range is [a, b].
-"""
+"""The prompts of an evaluation: the built-in benchmark in lengths of the config's, or the user's file; the ruler; the guard."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from string import Template
+from typing import Any
 
-from lengthen.common.benchmark import BenchmarkFile, read_benchmark
-from lengthen.common.errors import UserError
-from lengthen.evaluate.length import Kind, bounds
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-
-class BenchmarkPrompt(BaseModel):
-    """A prompt and the length that it asks for, in words."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: str
-    category: str = ""
-    language: Literal["en", "zh"]
-    kind: Kind
-    length: int | tuple[int, int] = Field(union_mode="left_to_right")
-    prompt: str = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _length_fits_kind(self) -> BenchmarkPrompt:
-        if (self.kind == "range") != isinstance(self.length, tuple):
-            raise ValueError("a range has a length [a, b], every other kind has one number")
-        if self.lower < 1 or self.lower > self.upper:
-            raise ValueError(f"length {self.length} gives no bounds")
-        return self
-
-    @property
-    def lower(self) -> int:
-        return bounds(self.kind, self.length)[0]
-
-    @property
-    def upper(self) -> int:
-        return bounds(self.kind, self.length)[1]
-
-    @property
-    def asked(self) -> int | None:
-        """The one length that was asked for, where there is one."""
-        return self.length if self.kind == "about" and isinstance(self.length, int) else None
+from lengthen.common.benchmark import BUILTIN, BenchmarkFile, read_benchmark
+from lengthen.common.config import Config
+from lengthen.common.ids import text_digest
+from lengthen.evaluate.case import Case
+from lengthen.evaluate.formats import read_cases
+from lengthen.evaluate.length import Demand, Kind
 
 
-class Benchmark:
-    """A named list of prompts with a digest."""
-
-    def __init__(self, file: BenchmarkFile) -> None:
-        self.name, self.digest = file.name, file.digest
-        self.prompts = [_prompt(line, where) for where, line in file.lines()]
-        ids = [prompt.id for prompt in self.prompts]
-        if twins := sorted({name for name in ids if ids.count(name) > 1}):
-            raise UserError(f"{file.where}: id {twins[0]} stands twice")
-
-
-def load_benchmark(file: Path | None) -> Benchmark:
-    """The built-in benchmark, or the user's.
+def load_benchmark(file: Path | None, config: Config) -> tuple[list[Case], str]:
+    """The prompts that are scored, and a digest of what they were made from.
 
     Raises:
         UserError: the file or one of its lines can't be read.
     """
-    return Benchmark(read_benchmark(file))
+    found = read_benchmark(file)
+    if file is not None:
+        return read_cases(found), found.digest
+    cases = [_builtin(line, config.evaluate.lengths) for line in _lines(found, config)]
+    return cases, text_digest(found.digest + _packaged("demands").digest)
 
 
-def _prompt(line: str, where: str) -> BenchmarkPrompt:
-    try:
-        raw: dict[str, Any] = json.loads(line)
-        return BenchmarkPrompt.model_validate(raw)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'line'}: {item['msg']}" for item in error.errors())
-        raise UserError(f"{where}: {problems}") from error
-    except ValueError as error:
-        raise UserError(f"{where} is no JSON object") from error
+def load_ruler(config: Config) -> tuple[list[Case], str]:
+    """The same tasks for each of the config's lengths."""
+    file = _packaged("ruler")
+    return [_ruler(line, length) for length in config.evaluate.ruler for line in _lines(file, config)], file.digest
+
+
+def load_guard(config: Config) -> tuple[list[Case], str]:
+    """Short answers that were never trained on: their loss shows whether the model forgets how to give any."""
+    file = _packaged("guard")
+    lines = _lines(file, config) if config.evaluate.guard else []
+    cases = [Case("guard", "guard", "ours", line["id"], line["language"], line["prompt"], given=line["answer"]) for line in lines]
+    return cases, file.digest
+
+
+def demand_of(kind: Kind, low: int, high: int) -> Demand:
+    """A demand of this kind inside a range of lengths: about its middle, the range itself, above its low end, below its high end."""
+    length = {"about": (low + high) // 2, "range": (low, high), "above": low, "below": high}[kind]
+    return Demand(kind, length)  # type: ignore[arg-type]  # mypy takes the dict's values for object
+
+
+def worded(demand: Demand, language: str) -> str:
+    """A demand in words, as it stands in a prompt: "about 3000 words"."""
+    places = dict(zip(("low", "high"), demand.length, strict=True)) if isinstance(demand.length, tuple) else {"length": demand.length}
+    return Template(_wordings()[language][demand.kind]).substitute(places)
+
+
+def _builtin(line: dict[str, Any], lengths: list[list[int]]) -> Case:
+    low, high = lengths[line["range"]]
+    demand = demand_of(line["kind"], low, high)
+    prompt = Template(line["prompt"]).substitute(length=worded(demand, line["language"]))
+    return Case("benchmark", BUILTIN, "ours", line["id"], line["language"], prompt, demand, line["category"], f"{low}-{high}")
+
+
+def _ruler(line: dict[str, Any], length: int) -> Case:
+    prompt = Template(line["prompt"]).substitute(length=length)
+    name = f"{line['id']}-{length}"
+    return Case("ruler", "ruler", "ours", name, line["language"], prompt, Demand("about", length), line["category"], str(length))
+
+
+def _lines(file: BenchmarkFile, config: Config) -> list[dict[str, Any]]:
+    """The lines in the config's languages."""
+    lines = [json.loads(line) for _, line in file.lines()]
+    return [line for line in lines if line["language"] in config.languages]
+
+
+@cache
+def _wordings() -> dict[str, dict[str, str]]:
+    return {line["language"]: line for _, text in _packaged("demands").lines() for line in [json.loads(text)]}
+
+
+def _packaged(name: str) -> BenchmarkFile:
+    file = f"benchmarks/{name}.jsonl"
+    return BenchmarkFile(name, (resources.files("lengthen.common") / file).read_text(encoding="utf-8"), file)

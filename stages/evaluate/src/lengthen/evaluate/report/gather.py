@@ -1,0 +1,89 @@
+"""What a run holds, complete or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from lengthen.common.errors import UserError
+from lengthen.common.ids import attempt_seed
+from lengthen.common.score_figures import FIGURE_COLUMNS
+from lengthen.common.store.manifest import Manifest, read_manifest
+from lengthen.common.store.reader import open_dataset
+from lengthen.common.summary import STAGES
+from lengthen.common.tables import EXPANSIONS, SCORES
+
+_EXPANSION_COLUMNS = ["response_words", "expansion_words", "growth", "attempts", "language"]
+_PAIRS = 3
+Row = dict[str, Any]
+
+
+@dataclass
+class Iteration:
+    """An iteration's manifests by stage, and the rows that charts are made of. `missing` says what isn't there, and why."""
+
+    number: int
+    folder: Path
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    scores: list[Row] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    expansions: list[Row] = field(default_factory=list)
+    losses: dict[str, list[Row]] = field(default_factory=dict)  # by role
+
+    @property
+    def label(self) -> str:
+        return f"iteration {self.number}" if self.number else "base model"
+
+
+def gather(run: Path) -> list[Iteration]:
+    """Every iteration of a run, the base model's as number 0.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    folders = sorted(path for path in run.glob("iter-*") if path.name.removeprefix("iter-").isdigit())
+    found = [_iteration(folder) for folder in folders]
+    if not any(iteration.manifests for iteration in found):
+        raise UserError(f"{run} holds no finished stage of any iteration; run `make iteration` first")
+    return found
+
+
+def sample_pairs(iterations: list[Iteration], seed: int) -> tuple[str, list[Row]]:
+    """Three draft and expansion pairs of the last iteration that has any, and what to call it; the same for the same seed."""
+    for iteration in reversed(iterations):
+        if iteration.expansions:
+            dataset = open_dataset(iteration.folder / "expansions", EXPANSIONS)
+            drawn = nsmallest(_PAIRS, (attempt_seed(seed, row["id"], "report") for row in dataset.rows(["id"])))
+            columns = ["instruction", "response", "expansion", "response_words", "expansion_words", "growth"]
+            return iteration.label, [row for row in dataset.rows(columns) if attempt_seed(seed, row["id"], "report") in drawn]
+    return "", []
+
+
+def _iteration(folder: Path) -> Iteration:
+    found = Iteration(int(folder.name.removeprefix("iter-")), folder)
+    for stage in STAGES if found.number else ("scores",):
+        try:
+            _read_stage(found, stage)
+        except UserError as error:
+            found.missing[stage] = str(error)
+    return found
+
+
+def _read_stage(found: Iteration, stage: str) -> None:
+    folder = found.folder / stage
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise UserError("begun, not complete" if (folder / ".work").exists() else "not there yet")
+    if stage == "scores":
+        found.scores = list(open_dataset(folder, SCORES).rows(FIGURE_COLUMNS))
+        found.figures = manifest.summary
+    elif stage == "expansions":
+        found.expansions = list(open_dataset(folder, EXPANSIONS).rows(_EXPANSION_COLUMNS))
+    elif stage in ("generator", "extender"):
+        logs = sorted((folder / ".train_log").glob("*.parquet"))
+        found.losses[stage] = [row for log in logs for row in pq.read_table(log).to_pylist()]
+    found.manifests[stage] = manifest
