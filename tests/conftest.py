@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import tiny
@@ -15,12 +15,14 @@ from click.testing import CliRunner, Result
 from lengthen.common.config import Store
 from lengthen.common.ids import text_digest
 from lengthen.common.store.origin import Origin
+from lengthen.common.store.place import Folder, ObjectPath
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import TABLES, Table
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).parent.parent
+AnyFolder = TypeVar("AnyFolder", Path, ObjectPath)
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +60,11 @@ def refused(stage: str, *arguments: object) -> str:
     return lines[-1]
 
 
-def rows(folder: Path, table: str) -> list[dict[str, Any]]:
+def rows(folder: Folder, table: str) -> list[dict[str, Any]]:
     return list(open_dataset(folder, TABLES[table]).rows())
 
 
-def write(folder: Path, table: Table, content: list[dict[str, Any]]) -> Path:
+def write(folder: AnyFolder, table: Table, content: list[dict[str, Any]]) -> AnyFolder:
     """A complete dataset of these rows."""
     with DatasetWriter(folder, table, Origin({"test": True}), Store()) as writer:
         for row in content:

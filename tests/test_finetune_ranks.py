@@ -14,7 +14,7 @@ import trainings
 from conftest import rows
 from safetensors.numpy import load_file
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.ci]
 
 # Adam divides by the root of a small second moment, which makes rounding of sums visible: 1e-7 becomes 1e-5.
 TOLERANCE = 1e-4
@@ -53,7 +53,6 @@ def test_two_ranks_make_the_adapter_of_one(workshop: tuple[Path, Path], zero: st
     assert largest_difference(folder / "one", folder / zero) < TOLERANCE
 
 
-@pytest.mark.ci
 def test_two_ranks_that_were_stopped_go_on_exactly(workshop: tuple[Path, Path]) -> None:
     """With ZeRO-3; the kills of one rank have ZeRO-2. Compared with the adapter of the test above."""
     folder, config = workshop
@@ -66,7 +65,6 @@ def test_two_ranks_that_were_stopped_go_on_exactly(workshop: tuple[Path, Path]) 
     assert trainings.losses(folder / "zero3") == trainings.losses(folder / "stopped")
 
 
-@pytest.mark.ci
 def test_two_machines_make_the_adapter_of_one(workshop: tuple[Path, Path]) -> None:
     """Two stage processes that meet by torchrun's variables; the second one writes nothing and ends with the truth too."""
     folder, config = workshop

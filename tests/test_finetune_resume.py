@@ -18,7 +18,7 @@ import trainings
 
 KILLS = int(os.environ.get("LENGTHEN_TRAINING_KILLS", "1"))  # of each signal; .ci/run and `make torture` ask for more
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.ci]
 
 
 @pytest.fixture(scope="module")

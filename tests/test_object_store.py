@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 import tiny
 from click.testing import CliRunner
-from conftest import instruction_row, refused, rows, run, succeed, write
+from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
 from lengthen.common.config import Store
 from lengthen.common.errors import TransientError, UserError
 from lengthen.common.model import open_adapter
@@ -26,7 +26,7 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import ObjectPath, parse_folder
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, INSTRUCTIONS
+from lengthen.common.tables import ADAPTERS, EXPANSIONS, INSTRUCTIONS
 
 BUCKET = "long-texts"
 
@@ -141,7 +141,7 @@ def test_sealed_shards_in_a_bucket(workshop: Path, folder: ObjectPath) -> None:
     assert "holds shards" in refused("generate", *command(workshop, "generate", folder))
     sealed = CliRunner().invoke(main, ["seal", f"{folder}/responses"])
     assert sealed.exit_code == 0, sealed.output
-    assert rows(folder / "responses", "responses") == rows(workshop / "responses", "responses")  # type: ignore[arg-type]
+    assert rows(folder / "responses", "responses") == rows(workshop / "responses", "responses")
 
 
 def test_a_second_writer_in_a_bucket_is_turned_away(folder: ObjectPath) -> None:
@@ -232,3 +232,17 @@ def test_no_bucket_is_exit_2_and_no_server_is_exit_75(workshop: Path, bucket: st
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     result = run("generate", *command(workshop, "generate", ObjectPath.parse("s3://another/run")))
     assert result.exit_code == 75 and "s3://another/run" in result.stderr, result.output
+
+
+@pytest.mark.engine
+def test_training_writes_its_adapter_to_a_bucket(folder: ObjectPath, tmp_path: Path, model: Path) -> None:
+    config = tiny.write_config(tmp_path / "config.yaml", model)
+    text = " ".join(f"river{n} stone{n} keeps." for n in range(20))
+    write(folder / "expansions", EXPANSIONS, [expansion_row(n, text[:60], text) for n in range(4)])
+    arguments = ["--config", config, "--input", folder / "expansions", "--output", folder / "generator", "--role", "generator"]
+    succeed("finetune", *arguments)
+    assert open_adapter(folder / "generator", None).path.is_dir()
+    assert "already complete" in succeed("finetune", *arguments).stderr
+    instructions = write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(2)])
+    more = ["--adapter", folder / "generator", "--engine", "echo"]
+    succeed("generate", "--config", config, "--input", instructions, "--output", folder / "responses", *more)
