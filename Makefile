@@ -130,7 +130,7 @@ check: .venv/.ready-$(FLAVOR) ## ruff and mypy
 
 # The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
 test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
-	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=100 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
+	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=60 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
 	  $(BIN)/pytest $(if $(filter ci,$(TIER)),-m "not torture")
 
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
