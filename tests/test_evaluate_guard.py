@@ -12,6 +12,7 @@ import tiny
 
 
 @pytest.mark.engine
+@pytest.mark.ci
 def test_the_guards_loss_is_the_models_with_and_without_an_adapter(tmp_path: Path, model: Path) -> None:
     """With an adapter beside the base model (self-judge) vLLM can't score a whole prompt at once; an adapter that does nothing
     has the base model's loss, and both have the loss that transformers computes."""

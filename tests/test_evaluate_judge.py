@@ -199,6 +199,7 @@ def test_a_reply_of_the_schema_is_readable() -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.ci
 def test_the_real_engine_keeps_every_reply_to_the_schema(tmp_path: Path, model: Path) -> None:
     """A model of random words, as unwilling a judge as can be, and 100 % of its replies can be read. In a process of its own."""
     import subprocess

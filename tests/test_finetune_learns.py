@@ -18,7 +18,7 @@ from lengthen.finetune.merge import main as merge
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.ci]
 
 
 @pytest.fixture(scope="module")

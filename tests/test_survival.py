@@ -415,6 +415,7 @@ def kill_when(command: list[str], line: str, at_least: int) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.ci
 def test_no_training_process_outlives_its_killed_stage(tmp_path: Path, model: Path) -> None:
     config = tiny.write_config(tmp_path / "c.yaml", model, finetune={"epochs": 10_000})
     text = " ".join(f"river{n} keeps." for n in range(40))
