@@ -47,19 +47,25 @@ class ObjectLock:
 
     def acquire(self) -> None:
         """See `Lock.acquire`."""
-        while not self._renew("create"):
-            self._take_over_stale()
-            if self._renewed:
-                break
+        try:
+            while not self._renew("create"):
+                self._take_over_stale()
+                if self._renewed:
+                    break
+        except BaseException:
+            shutil.rmtree(self.scratch)
+            raise
         self._beat.start()
 
     def release(self) -> None:
         """Give the lock back, unless it was taken away."""
         self._ended.set()
         self._beat.join()
-        if self._renew(self._version):  # still ours: no other takes it within a lease
-            self.path.unlink()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        try:
+            if self._renew(self._version):  # still ours: no other takes it within a lease
+                self.path.unlink()
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     @contextmanager
     def placing(self, target: ObjectPath, need: int = 0) -> Iterator[Path]:
