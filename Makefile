@@ -29,7 +29,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|echo]"
+	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|openai|echo]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 # --- environment and model -------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ $(MODEL)/config.json: | .venv/.ready-$(FLAVOR)
 	$(BIN)/python -m lengthen.common.embedded $(MODEL)
 
 # Only a config that names the embedded model needs it.
-NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
+NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm openai,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
 
 # --- the DAG ---------------------------------------------------------------------------------------------------------
 # $(call iter,K): the folder of iteration K. $(call stage,NAME,K): a stage's command with its common options.
