@@ -16,6 +16,8 @@ TORCH_INDEX ?=
 # Further options for every stage, such as OPTIONS="--set expand.rounds=2".
 OPTIONS ?=
 TIER ?=
+# Tests run in so many processes; a file's tests share one, in the order of the alphabet.
+JOBS ?= 2
 
 BIN := .venv/bin
 PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate
@@ -131,7 +133,7 @@ check: .venv/.ready-$(FLAVOR) ## ruff and mypy
 # The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
 test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
 	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=60 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
-	  $(BIN)/pytest $(if $(filter ci,$(TIER)),-m "not torture")
+	  $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(filter ci,$(TIER)),-m "not torture")
 
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'
