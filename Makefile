@@ -70,7 +70,8 @@ baseline: $(NEEDS)
 	@$(call stage,evaluate,0) --output $(call iter,0)/scores $(if $(BENCHMARK),--benchmark $(BENCHMARK))
 
 define iteration_rules
-.PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) summary-$(1)
+.PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) quality-$(1) \
+  summary-$(1)
 
 augment-$(1): $(NEEDS) $(if $(filter-out 1,$(1)),augment-$(call before,$(1)))
 	@$(call stage,augment,$(1)) --output $(call iter,$(1))/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
@@ -94,6 +95,9 @@ extender-$(1): expand-$(1)
 
 finetune-$(1): generator-$(1) extender-$(1)
 
+quality-$(1): expand-$(1)
+	@$(call stage,evaluate,$(1)) --input $(call iter,$(1))/expansions --output $(call iter,$(1))/quality
+
 evaluate-$(1): generator-$(1) baseline
 	@$(call stage,evaluate,$(1)) --adapter $(call iter,$(1))/generator --output $(call iter,$(1))/scores \
 	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
@@ -103,14 +107,50 @@ summary-$(1): $(foreach k,$(call earlier,$(1)) $(1),evaluate-$(k) extender-$(k))
 endef
 $(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))
 
-.PHONY: iteration augment generate expand finetune evaluate summary
+.PHONY: iteration augment generate expand finetune evaluate quality summary
 iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first
 augment: augment-$(N) ## instructions of iteration N
 generate: generate-$(N) ## responses of iteration N
 expand: expand-$(N) ## expansions of iteration N
 finetune: finetune-$(N) ## generator and extender of iteration N
 evaluate: evaluate-$(N) ## scores of iteration N and of the base model
+quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.judge), which a release goes by
 summary: summary-$(N) ## the table of iteration N
+
+# --- the release -----------------------------------------------------------------------------------------------------
+# After iteration N: new instructions for its generator, everything collected and given length demands, a writer trained on
+# that. A folder for each N; what the final pass makes counts as iteration N + 1, with ids of its own.
+RELEASE ?= $(RUN)/release-$(shell printf %02d $(N))
+AFTER := $(shell expr $(N) + 1)
+LATEST_FIRST := $(shell seq $(N) -1 1)
+graded = $(foreach k,$(ITERATIONS),$(if $(wildcard $(call iter,$(k))/quality/.manifest.json),--scores $(call iter,$(k))/quality))
+
+.PHONY: release release-instructions release-responses release-dataset release-writer release-scores
+release-instructions: iteration
+	@$(call stage,augment,$(AFTER)) --release --output $(RELEASE)/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
+	  $(foreach k,$(ITERATIONS),--input $(call iter,$(k))/instructions)
+
+release-responses: release-instructions
+	@$(call stage,generate,$(AFTER)) --input $(RELEASE)/instructions --output $(RELEASE)/responses \
+	  --adapter $(call iter,$(N))/generator
+
+# Of two answers that are alike the one in the earlier input stays: the longest come first.
+release-dataset: release-responses
+	@$(call stage,augment.demands,$(AFTER)) --output $(RELEASE)/dataset $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
+	  $(foreach k,$(LATEST_FIRST),--input $(call iter,$(k))/expansions) --input $(RELEASE)/responses \
+	  $(foreach k,$(LATEST_FIRST),--input $(call iter,$(k))/responses) $(graded)
+
+release-writer: release-dataset
+	@$(call common,finetune,$(AFTER)) --role writer --input $(RELEASE)/dataset --output $(RELEASE)/writer
+
+release-scores: release-writer
+	@$(call stage,evaluate,$(AFTER)) --adapter $(RELEASE)/writer --output $(RELEASE)/scores \
+	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+
+release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
+	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(RELEASE)/hub --scores base=$(call iter,0)/scores \
+	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores
+	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
 
 .PHONY: report compare
 comma := ,
