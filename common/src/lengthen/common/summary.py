@@ -18,6 +18,7 @@ from lengthen.common.tables import SCORES
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 STAGES = ("instructions", "responses", "expansions", "generator", "extender", "scores")
 RELEASE_STAGES = ("instructions", "responses", "dataset", "writer", "scores")
@@ -33,7 +34,7 @@ def table_of(parent: Path, stages: tuple[str, ...], title: str, target: str) -> 
     Raises:
         UserError: a stage isn't complete; names the make target that completes it.
     """
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title_justify="left")
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, title_justify="left")
     for name in ("stage", "in", "out", "rejected", "words", "tokens", "tok/s", "s"):
         table.add_column(name, justify="left" if name in ("stage", "rejected") else "right", no_wrap=True)
     for stage in stages:

@@ -59,10 +59,11 @@ def _below_myriad(number: int) -> str:
 
 
 def _value_below_myriad(text: str) -> int:
-    total, digit = 0, None
+    total, digit, last = 0, None, _MYRIAD
     for character in text:
-        if character in _UNITS:
-            total += (1 if digit is None else digit) * _UNITS[character]
+        if character in _UNITS and _UNITS[character] < last:
+            last = _UNITS[character]
+            total += (1 if digit is None else digit) * last
             digit = None
         elif character in _VALUES and digit in (None, 0):
             digit = _VALUES[character]
