@@ -22,10 +22,10 @@ from lengthen.common.config import Store
 from lengthen.common.demand import Demand
 from lengthen.common.export import COLUMNS, main
 from lengthen.common.ids import row_id
-from lengthen.common.score_figures import score_figures
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import DATASET, SCORES
+from lengthen.common.tables import DATASET
+from scored import write_scores
 
 TOKEN = "hf_secretsecretsecret"  # noqa: S105
 HOSTILE = "<script>alert(1)</script> | `x` [a](b) $HOME\n# no heading"
@@ -140,20 +140,7 @@ def test_what_a_name_holds_is_no_markup(folder: Path) -> None:
 
 
 def test_the_card_shows_scores_with_intervals(dataset: Path, tmp_path: Path) -> None:
-    rows = []
-    for number in range(6):
-        row: dict[str, Any] = {field.name: None for field in SCORES.schema} | dict.fromkeys(
-            ("format", "category", "range", "prompt", "response", "finish_reason", "model", "kind"), ""
-        )
-        figures = {"words": 100 + 100 * number, "length_score": number / 10, "repetition": 0.0, "distinct_2": 1.0, "distinct_4": 1.0}
-        rows.append(row | figures | {
-            "id": row_id("evaluate", 0, str(number), 0), "part": "benchmark", "benchmark": "b", "prompt_id": str(number), "language": "en",
-            "words_latin_runs": 1, "tokens": 1, "judge_input_tokens": 0, "judge_output_tokens": 0, "iteration": 1, "sample": 0, "seed": 1,
-        })  # fmt: skip
-    with DatasetWriter(tmp_path / "scores", SCORES, Origin({}), Store()) as writer:
-        for row in rows:
-            writer.add(row)
-        writer.commit(6, score_figures(rows))
+    write_scores(tmp_path / "scores", [100 + 100 * number for number in range(6)], [number / 10 for number in range(6)])
     assert export(dataset, tmp_path / "hub", "--scores", f"writer={tmp_path / 'scores'}").exit_code == 0
     assert "| writer | 0.25 (0.1" in (tmp_path / "hub" / "README.md").read_text()
     assert "| 350 (" in (tmp_path / "hub" / "README.md").read_text()
