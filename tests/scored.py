@@ -22,8 +22,9 @@ def write_scores(folder: Path, words: list[int], length_scores: list[float]) -> 
     for number, (count, score) in enumerate(zip(words, length_scores, strict=True)):
         row: dict[str, Any] = {field.name: None for field in SCORES.schema} | dict.fromkeys(_TEXTS, "") | _FIGURES
         found.append(row | {
-            "id": row_id("evaluate", 0, str(number), 0), "part": "benchmark", "benchmark": "b", "prompt_id": str(number), "language": "en", "words": count,
-            "length_score": score, "judge_input_tokens": 0, "judge_output_tokens": 0, "iteration": 1, "sample": 0, "seed": 1,
+            "id": row_id("evaluate", 0, str(number), 0), "part": "benchmark", "benchmark": "b", "prompt_id": str(number),
+            "language": "en", "words": count, "length_score": score, "judge_input_tokens": 0, "judge_output_tokens": 0,
+            "iteration": 1, "sample": 0, "seed": 1,
         })  # fmt: skip
     with DatasetWriter(folder, SCORES, Origin({"seed": 1}), Store()) as writer:
         for row in found:
