@@ -120,6 +120,9 @@ summary: summary-$(N) ## the table of iteration N
 # --- the release -----------------------------------------------------------------------------------------------------
 # After iteration N: new instructions for its generator, everything collected and given length demands, a writer trained on
 # that. A folder for each N; what the final pass makes counts as iteration N + 1, with ids of its own.
+# For the card; push it with python -m lengthen.common.push.
+REPO ?= owner/$(notdir $(RUN))
+LICENSE ?= unknown
 RELEASE ?= $(RUN)/release-$(shell printf %02d $(N))
 AFTER := $(shell expr $(N) + 1)
 LATEST_FIRST := $(shell seq $(N) -1 1)
@@ -149,7 +152,7 @@ release-scores: release-writer
 
 release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
 	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(RELEASE)/hub --scores base=$(call iter,0)/scores \
-	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores
+	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
 
 .PHONY: report compare

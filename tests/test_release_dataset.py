@@ -20,6 +20,7 @@ from lengthen.common.benchmark import BenchmarkFile, read_benchmark
 from lengthen.common.config import Config, load_config
 from lengthen.common.demand import Demand
 from lengthen.common.engine.protocol import Completion, Prompt
+from lengthen.common.errors import UserError
 from lengthen.common.ids import row_id
 from lengthen.common.job import Job
 from lengthen.common.promptfile import load_prompt
@@ -317,3 +318,10 @@ def test_the_makefile_makes_a_release_after_its_iteration() -> None:
 def test_the_configs_say_what_a_small_release_is() -> None:
     for name in ("laptop", "smoke"):
         assert load_config(ROOT / "configs" / f"{name}.yaml").release.min_words < 200
+
+
+def test_a_row_in_two_inputs_is_refused(tmp_path: Path) -> None:
+    first = dataset(tmp_path / "a", expansion(0, 80))
+    second = dataset(tmp_path / "b", expansion(0, 80), expansion(1, 80))
+    with pytest.raises(UserError, match="stands in two inputs"):
+        reasons([first, second], config_of())

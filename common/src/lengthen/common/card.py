@@ -15,6 +15,7 @@ from lengthen.common.store.manifest import Manifest
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _BARS = 40  # characters of the longest
 _BINS = 12  # of the histogram, at most
+_SETTINGS = ("seed", "release.min_words", "release.answers", "release.prefer", "release.without_demand", "release.test_share")
 _PLACES = {"title", "repo", "rows", "with_demand", "model", "iterations", "counts", "mean_words", "shortest", "longest",
            "histogram", "scores", "lineage", "settings", "versions", "judged"}  # fmt: skip
 
@@ -33,6 +34,7 @@ def card(manifest: Manifest, contents: Contents, scores: dict[str, Manifest], re
     """The text of README.md. Names and paths in it are made harmless: of paths only the last two parts are told."""
     title = repo.rpartition("/")[2]
     rows = len(contents.words)
+    judged = f" A judge's low grades took out {manifest.rejected['low_quality']:,} rows." if "low_quality" in manifest.rejected else ""
     values = {
         "title": title,
         "repo": repo,
@@ -47,11 +49,11 @@ def card(manifest: Manifest, contents: Contents, scores: dict[str, Manifest], re
         "histogram": histogram(contents.words),
         "scores": _scores(scores),
         "lineage": _lineage(manifest),
-        "settings": ", ".join(f"{key} {manifest.fingerprint.get(key, '?')}" for key in ("seed", "release.min_words", "release.answers")),
+        "settings": ", ".join(f"{key} {manifest.fingerprint.get(key, '?')}" for key in _SETTINGS),
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.environment.items() if name != "host"),
-        "judged": f"A judge's low grades took out {manifest.rejected['low_quality']:,} rows." if "low_quality" in manifest.rejected else "",
+        "judged": judged,
     }
-    verbatim = {"counts", "histogram", "scores", "lineage"}
+    verbatim = {"counts", "histogram", "scores", "lineage", "judged"}
     body = _template().fill(**{name: value if name in verbatim else plain(value) for name, value in values.items()})
     return f"---\n{_front_matter(contents, title, licence)}---\n\n{body}\n"
 

@@ -208,7 +208,7 @@ class Release(Section):
 
     instructions: Count = 5000  # new ones, for the final generator; the paper's 10 x 500
     iterations: list[Count] | None = None  # whose rows are collected; null: all that are given
-    min_words: Count = 2000  # of an answer
+    min_words: Annotated[int, Field(ge=2)] = 2000  # of an answer
     answers: Count = 2  # of one instruction, at most
     prefer: Literal["longest", "balanced"] = "longest"  # of several answers; balanced: the length that is rarest so far
     max_similarity: Share = 0.8  # of two answers, and of two instructions: more, and one of them is left out; 1: none is

@@ -10,6 +10,7 @@ from lengthen.augment.contamination import Contamination
 from lengthen.augment.demands.answers import Facts, facts, text_column, unselected
 from lengthen.augment.demands.reading import read
 from lengthen.common.config import Config, Release
+from lengthen.common.errors import UserError
 from lengthen.common.ids import row_random
 from lengthen.common.selection import duplicates
 from lengthen.common.store.reader import Dataset
@@ -24,11 +25,16 @@ def uncollected(datasets: list[Dataset], config: Config, benchmarks: Contaminati
     Args:
         datasets: responses and expansions; of two like answers the one in the earlier dataset of the list stays.
         grades: a judge's mean grade, by id, of the rows that have one.
+
+    Raises:
+        UserError: a row stands in two datasets.
     """
+    answers = [found for dataset in datasets for found in facts(dataset)]
+    if twice := [name for name, count in Counter(answer.id for answer in answers).items() if count > 1]:
+        raise UserError(f"row {twice[0]} stands in two inputs; give one of them")
     out: dict[str, Refusal] = {}
     for dataset in datasets:
         out |= unselected(dataset, config)
-    answers = [found for dataset in datasets for found in facts(dataset)]
 
     def take_out(found: Iterable[tuple[str, Refusal]]) -> None:
         out.update(dict(found))

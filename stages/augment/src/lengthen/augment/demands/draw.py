@@ -13,9 +13,9 @@ from lengthen.common.config import Release
 from lengthen.common.demand import KINDS, Demand, Kind
 
 # The paper rounds answers of 2,000 to 8,000 words to thousands, a fifth of them to two thousands. The same by magnitude:
-# steps in units of the number's own power of ten, coarse to fine, and how often each is tried first.
+# steps in units of the number's own power of ten, coarse to fine, and how often the first two are where the search begins.
 _STEPS = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.01)
-_FIRST = (0.2, 0.6, 0.2)
+_FIRST = (0.2, 0.8)
 
 
 def drawn(words: int, settings: Release, dice: random.Random) -> Demand | None:
