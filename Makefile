@@ -107,20 +107,19 @@ summary-$(1): $(foreach k,$(call earlier,$(1)) $(1),evaluate-$(k) extender-$(k))
 endef
 $(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))
 
-.PHONY: iteration augment generate expand finetune evaluate quality summary
+.PHONY: iteration augment generate expand finetune evaluate summary
 iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first
 augment: augment-$(N) ## instructions of iteration N
 generate: generate-$(N) ## responses of iteration N
 expand: expand-$(N) ## expansions of iteration N
 finetune: finetune-$(N) ## generator and extender of iteration N
 evaluate: evaluate-$(N) ## scores of iteration N and of the base model
-quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.judge), which a release goes by
 summary: summary-$(N) ## the table of iteration N
 
 # --- the release -----------------------------------------------------------------------------------------------------
 # After iteration N: new instructions for its generator, everything collected and given length demands, a writer trained on
-# that. A folder for each N; what the final pass makes counts as iteration N + 1, with ids of its own.
-# For the card; push it with python -m lengthen.common.push.
+# that. A folder for each N; what the final pass makes counts as iteration N + 1, with ids of its own. REPO and LICENSE are
+# for the card.
 REPO ?= owner/$(notdir $(RUN))
 LICENSE ?= unknown
 RELEASE ?= $(RUN)/release-$(shell printf %02d $(N))
@@ -128,8 +127,8 @@ AFTER := $(shell expr $(N) + 1)
 LATEST_FIRST := $(shell seq $(N) -1 1)
 graded = $(foreach k,$(ITERATIONS),$(if $(wildcard $(call iter,$(k))/quality/.manifest.json),--scores $(call iter,$(k))/quality))
 
-.PHONY: release release-instructions release-responses release-dataset release-writer release-scores
-release-instructions: iteration
+.PHONY: quality release release-instructions release-responses release-dataset release-writer release-scores
+release-instructions: summary-$(N)
 	@$(call stage,augment,$(AFTER)) --release --output $(RELEASE)/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
 	  $(foreach k,$(ITERATIONS),--input $(call iter,$(k))/instructions)
 
@@ -150,10 +149,17 @@ release-scores: release-writer
 	@$(call stage,evaluate,$(AFTER)) --adapter $(RELEASE)/writer --output $(RELEASE)/scores \
 	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
 
+quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.judge), which a release goes by
+
+ifneq ($(RUNNER),argo)
 release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
 	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(RELEASE)/hub --scores base=$(call iter,0)/scores \
 	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
+else
+release:
+	@echo "error: a release is made on one machine: leave RUNNER=argo out, with RUN the folder that holds the run"; exit 2
+endif
 
 .PHONY: report compare
 comma := ,
