@@ -191,6 +191,20 @@ def test_what_changes_more_than_the_length_is_not_taken(answer: str) -> None:
     assert [found.demand for found in read(query.text, "en")] == [Demand("range", (2000, 3000))]
 
 
+def test_chinese_is_woven_too() -> None:
+    before = "写一篇短篇小说，讲一位退休的钟表匠在旧怀表里发现一张没有寄出的船票。"
+    prompt = load_prompt("lengthen.augment", "weave.zh.txt", {"instruction", "demand"})
+    job = Job("augment.demands", config_of(attempts=1), Path("none"), 1, "echo")
+    for answer, by in (
+        ("请用三千字左右的篇幅，" + before, "model"),
+        (before + "字数三千字左右，结尾要出人意料，还要写一段对话。", "template"),
+    ):
+        calls: Any = Scripted(answer)
+        query = asyncio.run(woven(calls, before, Demand("about", 3000), load_phrasing("zh"), prompt, job, random.Random(1)))
+        assert isinstance(query, Query) and query.by == by, query
+        assert query.phrase in query.text and before in query.text.replace("\n", "")
+
+
 def test_a_second_attempt_may_do() -> None:
     good = "In 2000-3000 words, write a travel guide to an island that has no roads, with 3 walks and a map in words."
     query = weave("No.", good)

@@ -207,7 +207,7 @@ class Release(Section):
     """The dataset with length demands that comes after the last iteration (`make release`)."""
 
     instructions: Count = 5000  # new ones, for the final generator; the paper's 10 x 500
-    iterations: list[Count] | None = None  # whose rows are collected; null: all that are given
+    iterations: list[Count] | None = None  # whose rows are collected (the final pass after N counts as N + 1); null: all
     min_words: Annotated[int, Field(ge=2)] = 2000  # of an answer
     answers: Count = 2  # of one instruction, at most
     prefer: Literal["longest", "balanced"] = "longest"  # of several answers; balanced: the length that is rarest so far
