@@ -19,11 +19,12 @@ from lengthen.common.job import Job
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.store.calls import RowCalls
 from lengthen.common.text.check import Refusal, unfit
+from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.phrases import meta_talk
 
 _KEPT = 0.9  # share of the instruction's words that must still be there; all numbers must
 _ADDED = 0.15  # share of its words that may come in beside the demand,
-_ADDED_AT_LEAST = 4  # or so many: "Write it in … please"
+_ADDED_AT_LEAST = {"latin": 4, "han": 6}  # or so many, by script: "Write it in … please", 请用……的篇幅
 _SENTENCES = 8  # drawn until one reads well beside the instruction
 _QUOTES = {'"': '"', "“": "”", "「": "」"}
 
@@ -72,10 +73,11 @@ def refusal(
         return Refusal("own_demand", ", ".join(text[reading.start : reading.end] for reading in found) or "no demand")
     if talk := meta_talk(text, language):
         return Refusal("meta_talk", talk)
-    return _changed(instruction, text[: found[0].start] + " " + text[found[0].end :])
+    rest = text[: found[0].start] + " " + text[found[0].end :]
+    return _changed(instruction, rest, _ADDED_AT_LEAST[LANGUAGES[language].script])
 
 
-def _changed(before: str, after: str) -> Refusal | None:
+def _changed(before: str, after: str, may_come_in: int) -> Refusal | None:
     """What is wrong with the rest of a woven text, the demand's own words cut out."""
     old, new = Counter(bare_units(before)), Counter(bare_units(after))
     lost, added = old - new, new - old
@@ -83,7 +85,7 @@ def _changed(before: str, after: str) -> Refusal | None:
         return Refusal("changed", f"{numbers[0]} is gone")
     if lost.total() > (1 - _KEPT) * old.total():
         return Refusal("changed", f"{lost.total()} of {old.total()} words are gone")
-    if added.total() > max(_ADDED_AT_LEAST, _ADDED * old.total()):
+    if added.total() > max(may_come_in, _ADDED * old.total()):
         return Refusal("changed", f"{added.total()} words came in")
     if any(after.count(mark) > before.count(mark) for mark in (":", "：", "\n")):
         return Refusal("changed", "a heading came in")
