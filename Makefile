@@ -123,6 +123,7 @@ summary: summary-$(N) ## the table of iteration N
 REPO ?= owner/$(notdir $(RUN))
 LICENSE ?= unknown
 RELEASE ?= $(RUN)/release-$(shell printf %02d $(N))
+HUB ?= $(RELEASE)/hub
 AFTER := $(shell expr $(N) + 1)
 LATEST_FIRST := $(shell seq $(N) -1 1)
 graded = $(foreach k,$(ITERATIONS),$(if $(wildcard $(call iter,$(k))/quality/.manifest.json),--scores $(call iter,$(k))/quality))
@@ -153,7 +154,7 @@ quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.
 
 ifneq ($(RUNNER),argo)
 release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
-	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(RELEASE)/hub --scores base=$(call iter,0)/scores \
+	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(HUB) --scores base=$(call iter,0)/scores \
 	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
 else
