@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
-    """A folder with rows and the output of one rank in float32. 11 rows in steps of 4: the last step of an epoch is uneven."""
+    """A folder with rows and the output of one rank in float32. 11 rows in steps of 4: one step of an epoch is smaller."""
     folder = tmp_path_factory.mktemp("ranks")
     config = trainings.config(folder, model, **SETTINGS)
     trainings.train(config, trainings.expansions(folder / "data"), folder / "one", "--set", "model.dtype=float32")
