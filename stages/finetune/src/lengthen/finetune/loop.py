@@ -98,8 +98,8 @@ class Trainer:
         """A batch's ids and targets, or this rank's slice of them with its positions, where ranks share rows."""
         if self.sharing == 1:
             return ids, targets, None
-        parts = slices(ids, targets, self.plan["rows_per_device"], self.sharing)
-        return parts[self.rank % self.sharing]
+        place: int = self.rank % self.sharing
+        return slices(ids, targets, self.plan["rows_per_device"], self.sharing)[place]
 
     def _set_rate(self, number: int) -> float:
         plan = self.plan
