@@ -157,6 +157,7 @@ class Finetune(Section):
     rows_per_step: Count = 8  # over all devices
     rows_per_device: Count = 1
     processes: Count = 1  # on each machine: one a GPU
+    sequence_parallel: Count = 1  # processes that share each row, where it is too long for one
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] = "zero3_offload"
     gradient_checkpointing: bool = True
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -164,8 +165,11 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _step_is_whole(self) -> Finetune:
-        if self.rows_per_step % (self.rows_per_device * self.processes):
-            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes")
+        sharing, processes = self.sequence_parallel, self.processes
+        if max(sharing, processes) % min(sharing, processes):
+            raise ValueError("sequence_parallel must divide processes, or be a multiple of them on several machines")
+        if self.rows_per_step % (self.rows_per_device * max(1, processes // sharing)):
+            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes / sequence_parallel")
         return self
 
 
