@@ -37,7 +37,7 @@ def overlay(digests: dict[str, str], flavor: str, registry: str) -> str:
 
 def main() -> None:
     folder, flavor, registry = sys.argv[1:]
-    digests = {path.name: path.read_text().strip() for path in Path(folder).iterdir()}
+    digests = {path.name: path.read_text().strip() for path in sorted(Path(folder).iterdir())}
     target = ROOT / "k8s" / "overlays" / f"pinned-{flavor}"
     target.mkdir(parents=True, exist_ok=True)
     (target / "kustomization.yaml").write_text(overlay(digests, flavor, registry))
