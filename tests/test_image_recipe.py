@@ -35,10 +35,8 @@ def instructions(*names: str) -> list[str]:
 
 
 def pins(name: str) -> dict[str, str]:
-    return dict(
-        (canonical(name), version.lstrip("="))
-        for name, version in (pin.split("==", 1) for pin in entries(ROOT / f"constraints/{name}.txt"))
-    )
+    named = (pin.split("==", 1) for pin in entries(ROOT / f"constraints/{name}.txt"))
+    return {canonical(package): version.lstrip("=") for package, version in named}
 
 
 def plan(target: str, *variables: str) -> str:
