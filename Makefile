@@ -172,18 +172,23 @@ report: ## RUN/report.html: the run as one page, with its charts beside it
 compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/iter-01,runs/a/iter-02
 	@$(BIN)/python -m lengthen.evaluate.compare $(subst $(comma), ,$(RUN))
 
+# --- container images -----------------------------------------------------------------------------------------------
+
+include stages/images.mk
+
 # --- development -----------------------------------------------------------------------------------------------------
 
 .PHONY: check test torture bench clean clean-all
-check: .venv/.ready-$(FLAVOR) ## ruff and mypy
+check: .venv/.ready-$(FLAVOR) ## ruff, mypy and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint --failure-threshold warning stages/Dockerfile
 
 # The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
 test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
 	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=60 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
-	  $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(filter ci,$(TIER)),-m "not torture")
+	  $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(filter ci,$(TIER)),-m "not torture and not images")
 
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'
