@@ -86,12 +86,24 @@ def test_demands_in_other_words_are_read_too(text: str, expected: Demand) -> Non
     assert [found.demand for found in read(text, language)] == [expected]
 
 
-@pytest.mark.parametrize("text", ["a thousand-word story", "三到五千字的作文", "两三千字的作文"])
+@pytest.mark.parametrize(
+    "text", ["a thousand-word story", "a four-page essay", "in 3 paragraphs", "三到五千字的作文", "两三千字的作文", "写三页"]
+)
 def test_a_demand_that_can_not_be_read_is_seen(text: str) -> None:
     assert [found.demand for found in read(text, "en" if text.isascii() else "zh")] == [None]
 
 
-@pytest.mark.parametrize("text", ["Use 5 words at most in the title.", "In 1984, a word was enough.", "解释一个四字成语", "In 3000 years"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use 5 words at most in the title.",
+        "In 1984, a word was enough.",
+        "解释一个四字成语",
+        "In 3000 years",
+        "the two of them",
+        "三段经历",
+    ],
+)
 def test_what_is_no_demand_is_not_read_as_one(text: str) -> None:
     assert read(text, "en" if text.isascii() else "zh") == []
 

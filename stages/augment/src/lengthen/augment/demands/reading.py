@@ -19,7 +19,7 @@ _ELLIPTIC = 100  # 三到五千: a range so wide leaves its first unit out
 
 
 class Reading(NamedTuple):
-    """A demand and where it stands. None: there is one, whose numbers can't be read."""
+    """A demand and where it stands. None: there is one, whose numbers can't be read, or which is in pages and the like."""
 
     demand: Demand | None
     start: int
@@ -35,7 +35,7 @@ def read(text: str, language: str) -> list[Reading]:
     found = []
     for match in _pattern(language).finditer(text):
         if match["unit"] or re.search(_any(raw["heads"]), text[max(0, match.start() - _HEAD) : match.start()], re.IGNORECASE):
-            demand = _demand(match, raw["cues"])
+            demand = None if (match["unit"] or "").lower() in raw["other_units"] else _demand(match, raw["cues"])
             if demand is None or demand.upper >= _LEAST:
                 found.append(Reading(demand, *match.span()))
     return found
@@ -59,7 +59,7 @@ def _pattern(language: str) -> re.Pattern[str]:
     before, after = (_any(raw["hedges"][place]) for place in ("before", "after"))
     cue = _any([cue for spellings in raw["cues"].values() for cue in spellings])
     spelled = rf"|(?:\w+[ -])?(?:{_any(raw['spelled'])})" if raw["spelled"] else ""
-    number, unit, joint = rf"(?:{NUMERAL}{spelled})", _any(raw["units"]), _any(raw["joints"])
+    number, unit, joint = rf"(?:{NUMERAL}{spelled})", _any(raw["units"] + raw["other_units"]), _any(raw["joints"])
     return re.compile(
         rf"(?:(?<![a-z])(?:{before}) ?)?(?:(?<![a-z])(?P<before>{cue}) ?(?:of |about |around )?)?"
         rf"(?<![\d.,])(?P<low>{number})(?:(?: ?(?:{unit}))? ?(?:{joint}) ?(?P<high>{number}))?"

@@ -1,6 +1,7 @@
 """How a demand is put into words: phrases, numerals and sentences of a language, from `phrasings/LANGUAGE.json`.
 
 "units", "joints", "heads", "spelled", "cues"   what `reading` knows a demand by
+    "other_units"   pages and the like: a length too, but none that can be counted in words
 "numerals"   in which ways numbers are written, drawn evenly: grouped (3,000), plain (3000), chinese (三千)
 "phrases"    of each kind, with $length or $low and $high
 "before", "after"   sentences with $demand, for a place in front of the instruction or behind it
