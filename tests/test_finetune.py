@@ -20,7 +20,7 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import ADAPTERS, EXPANSIONS
 from lengthen.finetune.batches import evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import newest, prune, publish, step_folder
-from lengthen.finetune.estimate import memory_bytes
+from lengthen.finetune.estimate import memory_bytes, seconds
 from lengthen.finetune.failures import Failed, advice, judge
 from lengthen.finetune.rows import IGNORED, TokenRows, encode_rows
 from lengthen.finetune.schedule import learning_rate
@@ -151,7 +151,9 @@ def test_the_loss_covers_the_answer_and_its_end_token_and_nothing_else(family: s
     data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", answer)])
     rows = encode(tmp_path, config, data, f"model.path={folder}", "finetune.length_biased_selection=false", "finetune.validation_share=0")
     batch = TokenData(rows.train)
-    ids, labels = (tensor[0].tolist() for tensor in batch.batch([0], torch.device("cpu")))
+    ids, targets = (tensor[0].tolist() for tensor in batch.batch([0], torch.device("cpu")))
+    labels = [IGNORED, *targets[:-1]]
+    assert targets[-1] == IGNORED
     tokenizer = Chat(folder).tokenizer
     learned = [label for label in labels if label != IGNORED]
     assert tokenizer.decode(learned) == answer + end
@@ -168,7 +170,7 @@ def test_padding_and_empty_batches_weigh_nothing(tmp_path: Path, model: Path, co
     batch = TokenData(rows.train)
     ids, labels = batch.batch([0, 1], torch.device("cpu"))
     assert ids.shape == labels.shape == (2, max(batch.lengths))
-    assert int((labels[:, 1:] != IGNORED).sum()) == sum(batch.answers)
+    assert int((labels != IGNORED).sum()) == sum(batch.answers)
     assert bool((batch.batch([], torch.device("cpu"))[1] == IGNORED).all())
 
 
@@ -181,16 +183,21 @@ def test_the_loss_in_pieces_is_the_models_own_with_the_same_gradient(model: Path
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     loss = AnswerLoss(get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=False)))
     ids = torch.randint(3, 500, (3, 40))
-    labels = ids.clone()
-    labels[:, :15] = labels[1, 30:] = IGNORED
-    found = []
+    targets = torch.nn.functional.pad(ids[:, 1:], (0, 1), value=IGNORED)
+    targets[:, :15] = targets[1, 30:] = IGNORED
+    found: list[torch.Tensor] = []
+    at_once: list[int] = []
+    base.get_output_embeddings().register_forward_hook(lambda layer, inputs, logits: at_once.append(len(logits)))
     for piece, whole in ((10**6, True), (10**6, False), (7, False)):
         loss.piece = piece
         loss.zero_grad()
-        value = loss(ids, labels, whole)
+        at_once.clear()
+        value = loss(ids, targets, None, whole)
         value.backward()
         found.append(torch.cat([value.detach()[None], *(p.grad.flatten() for p in loss.parameters() if p.requires_grad)]))
     assert torch.allclose(found[0], found[1], rtol=1e-4, atol=1e-4) and torch.allclose(found[0], found[2], rtol=1e-4, atol=1e-4)
+    answers = int((targets != IGNORED).sum())
+    assert max(at_once) <= 7 and sum(at_once) == 2 * answers  # in the backward pass once more: no logits are kept
 
 
 def test_every_token_is_trained_on_or_in_a_rejected_row(tmp_path: Path, config: Path) -> None:
@@ -257,7 +264,7 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 
 def test_memory_falls_with_checkpointing_and_with_zero_3() -> None:
-    plan = {"dtype": "bfloat16", "ranks": 4, "rows_per_device": 1, "lora": {"rank": 8}}
+    plan = {"dtype": "bfloat16", "ranks": 4, "rows_per_device": 1, "lora": {"rank": 8}, "sequence_parallel": 1}
 
     def need(zero: str, checkpointing: bool) -> float:
         file = ROOT / "stages/finetune/src/lengthen/finetune/deepspeed" / f"{zero}.json"
@@ -265,6 +272,17 @@ def test_memory_falls_with_checkpointing_and_with_zero_3() -> None:
         return memory_bytes(plan | more, 16384, ROOT / "models" / "smollm2-135m-instruct") or math.nan
 
     assert need("zero3_offload", True) < need("zero3", True) < need("zero2", True) < need("zero2", False)
+    alone = need("zero3", True)
+    plan["sequence_parallel"] = 3
+    assert need("zero3", True) < alone
+
+
+def test_the_time_that_is_told_grows_with_tokens_and_falls_with_ranks() -> None:
+    plan = {"gradient_checkpointing": False, "epochs": 2.0, "ranks": 2}
+    once = seconds(plan, 10_000, 135e6, 1e12)
+    assert seconds(plan, 20_000, 135e6, 1e12) == pytest.approx(2 * once)
+    assert seconds(plan | {"ranks": 4}, 10_000, 135e6, 1e12) == pytest.approx(once / 2)
+    assert seconds(plan | {"gradient_checkpointing": True}, 10_000, 135e6, 1e12) == pytest.approx(1.5 * once)
 
 
 def test_a_dora_adapter_is_refused(tmp_path: Path, config: Path, model: Path) -> None:
@@ -292,6 +310,37 @@ def test_a_step_that_machines_cannot_share_evenly_is_refused(tmp_path: Path, con
     assert "set it to a multiple of 3" in train_refused(config, data, tmp_path / "out")
     monkeypatch.setenv("PET_NNODES", "1:4")
     assert "PET_NNODES is '1:4'" in train_refused(config, data, tmp_path / "out")
+
+
+def test_ranks_that_cannot_share_a_row_are_refused(tmp_path: Path, config: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", "The river was light.")])
+
+    def line(path: Path, sharing: int) -> str:
+        settings = (f"model.path={path}", f"finetune.sequence_parallel={sharing}", "finetune.processes=1", "finetune.rows_per_step=6")
+        return train_refused(config, data, tmp_path / "out", *(part for setting in settings for part in ("--set", setting)))
+
+    assert "can't be divided into groups of 3" in line(model, 3)
+    monkeypatch.setenv("PET_NNODES", "3")
+    assert "3 ranks can't share 4 attention heads and 2 of keys and values" in line(model, 3)
+    shutil.copytree(model, tmp_path / "window")
+    shape = json.loads((model / "config.json").read_text()) | {"layer_types": ["sliding_attention"]}
+    (tmp_path / "window" / "config.json").write_text(json.dumps(shape))
+    assert "doesn't attend to all tokens in every layer" in line(tmp_path / "window", 3)
+    (tmp_path / "window" / "extra.bin").write_bytes(b"")
+    assert "pickles (extra.bin)" in line(tmp_path / "window", 3)
+
+
+def test_the_slices_of_a_row_are_the_row() -> None:
+    from lengthen.finetune.sharing import slices
+
+    ids = torch.arange(1, 15).reshape(2, 7)
+    targets = torch.where(ids > 4, ids + 1, IGNORED)
+    found = slices(ids, targets, rows=3, ranks=3)
+    assert [part[0].shape for part in found] == [(3, 3)] * 3
+    whole_ids, whole_targets, positions = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+    assert torch.equal(whole_ids[:2, :7], ids) and torch.equal(whole_targets[:2, :7], targets)
+    assert bool((whole_targets[2:] == IGNORED).all()) and bool((whole_targets[:, 7:] == IGNORED).all())
+    assert positions.tolist() == [list(range(9))] * 3
 
 
 def train_refused(config: Path, data: Path, output: Path, *more: object) -> str:

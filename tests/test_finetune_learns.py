@@ -32,19 +32,30 @@ def learned(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     return folder
 
 
-def test_greedy_decoding_with_the_adapter_writes_the_rows_that_were_learned(learned: Path) -> None:
-    assert trainings.losses(learned / "adapter")[-1] < 0.1
-    known = {row["instruction"]: row["expansion"] for row in rows(learned / "data", "expansions")}
-    asked = write(learned / "asked", INSTRUCTIONS, [instruction_row(n, text) for n, text in enumerate(known)])
+def greedy_answers(learned: Path, model: str, *more: object) -> dict[str, str]:
+    """What vLLM writes for each instruction that was learned."""
+    known = [row["instruction"] for row in rows(learned / "data", "expansions")]
+    asked = write(learned / f"asked-{model}", INSTRUCTIONS, [instruction_row(n, text) for n, text in enumerate(known)])
     config = tiny.write_config(
-        learned / "greedy.yaml",
-        learned / "model",
+        learned / f"greedy-{model}.yaml",
+        learned / model,
         check={"max_repetition": 1.0},
         generate={"responses": 1, "attempts": 1, "sampling": {"max_tokens": 200, "repetition_penalty": 1.0, "temperature": 0.0}},
     )
-    command = [sys.executable, "-m", "lengthen.generate", "--config", config, "--input", asked, "--output", learned / "answers"]
-    subprocess.run([*command, "--adapter", learned / "adapter"], check=True, capture_output=True, timeout=200)
-    answers = {row["instruction"]: row["response"] for row in rows(learned / "answers", "responses")}
+    output = learned / f"answers-{model}"
+    command = [sys.executable, "-m", "lengthen.generate", "--config", config, "--input", asked, "--output", output, *more]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    return {row["instruction"]: row["response"] for row in rows(output, "responses")}
+
+
+@pytest.fixture(scope="module")
+def answers(learned: Path) -> dict[str, str]:
+    return greedy_answers(learned, "model", "--adapter", learned / "adapter")
+
+
+def test_greedy_decoding_with_the_adapter_writes_the_rows_that_were_learned(learned: Path, answers: dict[str, str]) -> None:
+    assert trainings.losses(learned / "adapter")[-1] < 0.1
+    known = {row["instruction"]: row["expansion"] for row in rows(learned / "data", "expansions")}
     assert sum(known[instruction] == answer for instruction, answer in answers.items()) >= 1, (known, answers)
 
 
@@ -58,7 +69,7 @@ def test_the_manifest_keeps_the_books(learned: Path) -> None:
     assert row["tokens"] == figures["tokens_trained"] and row["steps"] == figures["steps"] == 25
 
 
-def test_the_merged_model_is_base_and_adapter(learned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_merged_model_is_base_and_adapter(learned: Path, answers: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--model", learned / "model", "--adapter", learned / "adapter", "--output", learned / "merged"]
     merge([str(argument) for argument in arguments], standalone_mode=False)
     capsys.readouterr()
@@ -72,6 +83,7 @@ def test_the_merged_model_is_base_and_adapter(learned: Path, capsys: pytest.Capt
     assert float((merged - adapted).abs().max()) < 0.1 * float((plain - adapted).abs().max())
     assert not [file for file in (learned / "merged").iterdir() if file.suffix in (".bin", ".pt")]
     assert (learned / "merged" / "chat_template.jinja").is_file()
+    assert greedy_answers(learned, "merged") == answers
     with pytest.raises(SystemExit) as ended:
         merge([str(argument) for argument in arguments], standalone_mode=False)
     assert ended.value.code == 2 and "exists" in capsys.readouterr().err
@@ -86,3 +98,16 @@ def test_a_loss_that_is_no_number_stops_with_exit_2_and_names_the_step(learned: 
     line = ended.stderr.strip().splitlines()[-1]
     assert line.startswith("error: ") and "at step 2 of 25; lower finetune.learning_rate" in line
     assert not (learned / "exploded" / ".adapter").exists()
+
+
+def test_a_batch_that_memory_is_too_small_for_stops_with_exit_2_and_names_the_knobs(tmp_path: Path, model: Path) -> None:
+    """Four such rows take 3.2 GiB of address space, libraries and all, and so few fit; 48 need more than the limit."""
+    dice = random.Random(1)
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(n, trainings.text(9, dice), trainings.text(2600, dice)) for n in range(48)])
+    config = trainings.config(tmp_path, model, epochs=1, rows_per_step=48, rows_per_device=48)
+    command = ["prlimit", f"--as={4 * 2**30}", *trainings.command(config, data, tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert ended.returncode == 2, ended.stderr
+    line = ended.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: out of memory (") and "finetune.rows_per_device" in line and "zero3_offload" in line
+    assert not (tmp_path / "out" / ".manifest.json").exists()

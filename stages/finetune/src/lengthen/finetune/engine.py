@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from typing import Any
 
 import deepspeed
@@ -45,6 +46,23 @@ def check_head(engine: Any, ids: Tensor, targets: Tensor, positions: Tensor | No
     engine.train()
     if abs(ours - theirs) > 0.02 * abs(theirs) + 0.01:
         raise Failed(f"this model's logits are not its output layer's ({ours:.4g}, {theirs:.4g}): it can't be trained here")
+
+
+def weights(engine: Any) -> int:
+    """How many the model has, those in other ranks' pieces too."""
+    return sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in engine.module.parameters())
+
+
+def product_speed(engine: Any) -> float:
+    """Operations a second of this rank's matrix products, in the precision of the forward pass."""
+    size = 1024 if engine.device.type == "cpu" else 8192
+    square = torch.ones(size, size, dtype=next(engine.module.parameters()).dtype, device=engine.device)
+    taken = []
+    for _ in range(4):  # the first makes the kernel ready
+        began = time.monotonic()
+        float((square @ square)[0, 0])  # waits for it
+        taken.append(time.monotonic() - began)
+    return float(2 * size**3 / min(taken))
 
 
 def peak_bytes() -> int:

@@ -10,6 +10,9 @@ from lengthen.finetune.rows import TokenRows
 
 _LOGIT_BYTES = 10 * 2**27  # `AnswerLoss` holds so many logits at once: bf16, float32 and their gradient
 
+# Of a bare matrix product's speed, what a training reaches: the rest goes to attention, norms and the adapter.
+_EFFICIENCY = 0.25
+
 
 def describe_plan(plan: dict[str, Any], rows: TokenRows, model: Path) -> str:
     steps = -(-rows.rows // plan["rows_per_step"]) * plan["epochs"]
@@ -42,3 +45,15 @@ def memory_bytes(plan: dict[str, Any], longest: int, model: Path) -> float | Non
     layer = tokens * size * (12 * hidden + 6 * inner)
     activations = layers * tokens * size * hidden + layer if plan["gradient_checkpointing"] else layers * layer
     return float(base + adapter * (6 + 12 / plan["ranks"]) + activations + min(_LOGIT_BYTES, 10 * tokens * vocabulary))
+
+
+def seconds(plan: dict[str, Any], tokens: int, weights: float, speed: float) -> float:
+    """About how long a training takes: 2 operations a weight and token, forward and backward, the base frozen.
+
+    Args:
+        tokens: of the rows, once.
+        weights: of the whole model.
+        speed: operations a second of one rank's matrix products.
+    """
+    passes = 3 if plan["gradient_checkpointing"] else 2  # with checkpointing forward twice
+    return float(passes * 2 * weights * tokens * plan["epochs"] / (plan["ranks"] * speed * _EFFICIENCY))

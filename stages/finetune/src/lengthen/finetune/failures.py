@@ -40,5 +40,5 @@ def advice(error: BaseException) -> str | None:
 
 _KNOBS = (
     "lower finetune.rows_per_device, set finetune.gradient_checkpointing: true, take finetune.deepspeed: zero3 or zero3_offload, "
-    "or lower finetune.max_tokens_ROLE (which rejects the longest rows)"
+    "share rows among ranks (finetune.sequence_parallel), or lower finetune.max_tokens_ROLE (which rejects the longest rows)"
 )

@@ -18,7 +18,8 @@ from lengthen.common.progress import say
 from lengthen.finetune import lora, state
 from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
-from lengthen.finetune.engine import check_head, open_engine, peak_bytes
+from lengthen.finetune.engine import check_head, open_engine, peak_bytes, product_speed, weights
+from lengthen.finetune.estimate import seconds
 from lengthen.finetune.failures import judge
 from lengthen.finetune.launch import STOP
 from lengthen.finetune.schedule import learning_rate
@@ -47,6 +48,9 @@ class Trainer:
         """Train to the end, or until told to stop; returns the outcome."""
         self._resume()
         check_head(self.engine, *self._mine(*(tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device))))
+        about = seconds(self.plan, sum(self.train.lengths), weights(self.engine), product_speed(self.engine))
+        self._say(f"finetune: about {about / 60:,.0f} min on {self.engine.device.type}, going by its matrix products")
+        self.began = time.monotonic()
         for number in range(self.done + 1, len(self.steps) + 1):
             stop = self._step(number, self.steps[number - 1])
             if number == len(self.steps):
@@ -79,7 +83,7 @@ class Trainer:
         self.engine.step()
         norm = float(self.engine.get_global_grad_norm())
         self._judge(number, "gradient norm", norm)
-        seconds, tokens = time.monotonic() - began, sum(self.train.lengths[row] for row in step.rows)
+        took, tokens = time.monotonic() - began, sum(self.train.lengths[row] for row in step.rows)
         last_of_epoch = number == len(self.steps) or self.steps[number].epoch != step.epoch
         row = {
             "step": number,
@@ -88,7 +92,7 @@ class Trainer:
             "eval_loss": self._evaluate() if last_of_epoch else None,
             "learning_rate": rate,
             "grad_norm": norm,
-            "tokens_per_second": tokens / seconds,
+            "tokens_per_second": tokens / took,
         }
         self.log.append(row)
         self._tell(row)
@@ -151,13 +155,13 @@ class Trainer:
         distributed.barrier()
 
     def _finish(self) -> dict[str, Any]:
-        weights = {name.removeprefix("model."): value for name, value in state.weights(self.engine).items()}
+        adapter = {name.removeprefix("model."): value for name, value in state.weights(self.engine).items()}
         peak = torch.tensor(peak_bytes(), dtype=torch.float64, device=self.engine.device)
         distributed.all_reduce(peak, distributed.ReduceOp.MAX)
         outcome = self._outcome(int(peak))
         if self.rank == 0:
             draft = self._draft(TRAINED)
-            lora.save(self.engine.module.model, weights, self.plan, draft)
+            lora.save(self.engine.module.model, adapter, self.plan, draft)
             (draft / "outcome.json").write_text(json.dumps(outcome))
             publish(draft, Path(self.plan["checkpoints"]) / TRAINED, self.plan["digest"])
         distributed.barrier()
@@ -167,12 +171,12 @@ class Trainer:
         evaluated = [row["eval_loss"] for row in self.log if row["eval_loss"] is not None]
         lengths, log = self.train.lengths, self.log
         tokens = [sum(lengths[row] for row in step.rows) for step in self.steps]
-        seconds = sum(count / row["tokens_per_second"] for count, row in zip(tokens, log, strict=True))
+        took = sum(count / row["tokens_per_second"] for count, row in zip(tokens, log, strict=True))
         return {
             "steps": len(self.steps),
             "train_loss": math.fsum(row["loss"] for row in log) / len(log),
             "eval_loss": evaluated[-1] if evaluated else None,
-            "tokens_per_second": sum(tokens) / seconds,
+            "tokens_per_second": sum(tokens) / took,
             "padding_share": padding_share(self.steps, lengths),
             "peak_memory_bytes": peak,
             "ranks": self.ranks,
