@@ -18,7 +18,7 @@ OPTIONS ?=
 TIER ?=
 
 BIN := .venv/bin
-PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate
+PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate k8s
 MODEL := models/smollm2-135m-instruct
 ITERATIONS := $(shell seq 1 $(N))
 BENCHMARK ?=
