@@ -16,7 +16,9 @@ _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _STORE = re.compile(r"(/|[a-z][a-z0-9]*://)[A-Za-z0-9][A-Za-z0-9._/-]*")
 _MODEL = re.compile(r"embedded|[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[A-Za-z0-9][\w./-]*", re.ASCII)
 _FOLDER = re.compile(r"models/[A-Za-z0-9][A-Za-z0-9._-]*")
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?/)?"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+# Only what has a dot or a port is a host; anything else is the first part of the path.
+_HOST = rf"(?:(?:localhost|{_LABEL}(?:\.{_LABEL})+|{_LABEL}(?=:[0-9]))(?::[0-9]{{1,5}})?/)?"
 _PATH = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _TAG = r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
 _IMAGE = re.compile(rf"{_HOST}{_PATH}(?:/{_PATH})*{_TAG}(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?")
