@@ -10,6 +10,13 @@ CONFIG ?= configs/laptop.yaml
 RUN ?= runs/$(basename $(notdir $(CONFIG)))
 ENGINE ?= vllm
 FLAVOR ?= cpu
+# Where stages run: on this machine, or (argo) as pods on the cluster that kubectl points at; what follows is for the latter.
+RUNNER ?= local
+SHARDS ?= 1
+NODES ?= 1
+STORE ?= /runs
+MODEL_SOURCE ?=
+NAMESPACE ?= lengthen
 PYTHON ?= python3
 # Where pip finds the CPU build of torch, if its own configuration doesn't say; empty: PyPI's build, larger.
 TORCH_INDEX ?=
@@ -25,6 +32,10 @@ BENCHMARK ?=
 
 ifeq ($(ITERATIONS),)
 $(error N must be a number from 1 on, not "$(N)")
+endif
+
+ifeq ($(filter $(RUNNER),local argo),)
+$(error RUNNER must be local or argo, not "$(RUNNER)")
 endif
 
 .PHONY: help
@@ -104,7 +115,9 @@ endef
 $(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))
 
 .PHONY: iteration augment generate expand finetune evaluate summary
-iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first
+ifeq ($(RUNNER),local)
+iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first (RUNNER=argo: on a cluster)
+endif
 augment: augment-$(N) ## instructions of iteration N
 generate: generate-$(N) ## responses of iteration N
 expand: expand-$(N) ## expansions of iteration N
@@ -119,6 +132,33 @@ report: ## RUN/report.html: the run as one page, with its charts beside it
 
 compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/iter-01,runs/a/iter-02
 	@$(BIN)/python -m lengthen.evaluate.compare $(subst $(comma), ,$(RUN))
+
+# --- the cluster: k8s/README.md -----------------------------------------------------------------------------------------
+
+.PHONY: plan status stop logs
+cluster = $(BIN)/python -m lengthen.k8s $(1) --namespace $(NAMESPACE)
+# The embedded model comes from the image itself; any other one is on the model volume, or named by MODEL_SOURCE.
+source = $(or $(MODEL_SOURCE),$(if $(shell grep -s $(MODEL) $(CONFIG)),embedded))
+
+plan: .venv/.ready-$(FLAVOR) ## rows, tokens and GPU-hours up to iteration N, at the rates measured in RUN if it is there
+	@$(BIN)/python -m lengthen.k8s plan --config $(CONFIG) --iteration $(N) --shards $(SHARDS) --nodes $(NODES) $(OPTIONS) \
+	  $(if $(wildcard $(RUN)),--run $(RUN))
+
+status: ## RUNNER=argo: how the run stands on the cluster
+stop: ## RUNNER=argo: stop it; the same `make iteration` goes on from there
+logs: ## RUNNER=argo: the ends of its pods' logs
+
+ifeq ($(RUNNER),argo)
+iteration: .venv/.ready-$(FLAVOR)
+	@$(call cluster,submit) --run $(notdir $(RUN)) --iteration $(N) --config $(CONFIG) --engine $(ENGINE) --shards $(SHARDS) \
+	  --nodes $(NODES) --store $(STORE) $(if $(source),--model-source $(source)) $(if $(BENCHMARK),--benchmark $(BENCHMARK)) $(OPTIONS)
+
+status stop logs: .venv/.ready-$(FLAVOR)
+	@$(call cluster,$@) $(notdir $(RUN))
+else
+status stop logs:
+	@echo "error: $@ is for runs on a cluster: add RUNNER=argo; a local run shows itself, and Ctrl-C stops it"; exit 2
+endif
 
 # --- development -----------------------------------------------------------------------------------------------------
 

@@ -156,6 +156,31 @@ def logs(run: str, namespace: str, stage: str | None, part: str | None, lines: i
     with_exit_codes(work)
 
 
+@main.command()
+@click.option("--config", required=True, type=FILE, help="The run's YAML file.")
+@click.option("--iteration", required=True, type=int, help="The last one.")
+@click.option("--set", "settings", multiple=True, metavar="KEY.PATH=VALUE", help="Override one config value.")
+@click.option("--shards", default=1, show_default=True, type=click.IntRange(1), help="Pods of generate, expand and evaluate.")
+@click.option("--nodes", default=1, show_default=True, type=click.IntRange(1), help="Machines for an adapter.")
+@click.option("--run", type=click.Path(path_type=Path, file_okay=False), help="A run's folder, whose measured rates are taken.")
+def plan(config: Path, iteration: int, settings: tuple[str, ...], shards: int, nodes: int, run: Path | None) -> None:
+    """Print the DAG with rows, tokens and GPU-hours by stage, before anything is submitted."""
+
+    def work() -> None:
+        from lengthen.common.config import load_config
+        from lengthen.k8s.names import check_iteration
+        from lengthen.k8s.plan import plan, table_of
+        from lengthen.k8s.rates import ASSUMED
+        from rich.console import Console
+
+        steps = plan(load_config(config, list(settings)), check_iteration(iteration), shards, nodes, run)
+        Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table_of(steps))
+        if any(step.source == "assumed" for step in steps):
+            click.echo("assumed, where no run was measured:\n" + "\n".join(f"  {line}" for line in ASSUMED))
+
+    with_exit_codes(work)
+
+
 def _run(options: dict[str, Any], namespace: str) -> Run:
     from lengthen.common.config import load_config
     from lengthen.k8s.names import check_namespace
