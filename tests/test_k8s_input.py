@@ -25,8 +25,9 @@ from lengthen.k8s.workflow import Run, config_map, workflow
 from test_k8s_manifests import OVERLAYS, rendered
 
 HOSTILE = [
-    "", " ", "-", "--help", "a b", "a\nb", "a\x00b", "a\x1b[31m", "$(id)", "`id`", "a;id", "a|id", "a&b", "a>b", "a'b", 'a"b', "../a", "a/../b",
-    "{{workflow.name}}", "{{=1+1}}", "a{{inputs.parameters.x}}", "{{", "a: b", "- a", "*", "a#b", "%s", "ä", "名前", "a\u202eb", "a\u200bb", "ＡＢ",
+    "", " ", "-", "--help", "a b", "a\nb", "a\x00b", "a\x1b[31m", "$(id)", "`id`", "a;id", "a|id", "a&b", "a>b", "a'b", 'a"b',
+    "../a", "a/../b", "{{workflow.name}}", "{{=1+1}}", "a{{inputs.parameters.x}}", "{{", "a: b", "- a", "*", "a#b", "%s", "ä", "名前",
+    "a\u202eb", "a\u200bb", "ＡＢ",
 ]  # fmt: skip
 GIVEN = ["--run", "try", "--iteration", "1", "--config", str(ROOT / "configs" / "laptop.yaml")]
 
