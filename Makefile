@@ -137,8 +137,6 @@ compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/ite
 
 .PHONY: plan status stop logs
 cluster = $(BIN)/python -m lengthen.k8s $(1) --namespace $(NAMESPACE)
-# The embedded model comes from the image itself; any other one is on the model volume, or named by MODEL_SOURCE.
-source = $(or $(MODEL_SOURCE),$(if $(shell grep -s $(MODEL) $(CONFIG)),embedded))
 
 plan: .venv/.ready-$(FLAVOR) ## rows, tokens and GPU-hours up to iteration N, at the rates measured in RUN if it is there
 	@$(BIN)/python -m lengthen.k8s plan --config $(CONFIG) --iteration $(N) --shards $(SHARDS) --nodes $(NODES) $(OPTIONS) \
@@ -151,7 +149,7 @@ logs: ## RUNNER=argo: the ends of its pods' logs
 ifeq ($(RUNNER),argo)
 iteration: .venv/.ready-$(FLAVOR)
 	@$(call cluster,submit) --run $(notdir $(RUN)) --iteration $(N) --config $(CONFIG) --engine $(ENGINE) --shards $(SHARDS) \
-	  --nodes $(NODES) --store $(STORE) $(if $(source),--model-source $(source)) $(if $(BENCHMARK),--benchmark $(BENCHMARK)) $(OPTIONS)
+	  --nodes $(NODES) --store $(STORE) $(if $(MODEL_SOURCE),--model-source $(MODEL_SOURCE)) $(if $(BENCHMARK),--benchmark $(BENCHMARK)) $(OPTIONS)
 
 status stop logs: .venv/.ready-$(FLAVOR)
 	@$(call cluster,$@) $(notdir $(RUN))

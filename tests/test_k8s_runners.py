@@ -90,10 +90,10 @@ def test_every_pod_begins_after_those_whose_output_it_reads(order: int) -> None:
 
 def test_a_run_with_a_model_to_fetch_fetches_it_first() -> None:
     config = load_config(ROOT / "configs" / "laptop.yaml")
-    run = Run(name="try", iteration=1, config=config, model_source="embedded")
+    run = Run(name="try", iteration=1, config=config, model_source="owner/name@1f2e3d")
     calls: list[Call] = []
     Walk(rendered("gpu"), lambda call: calls.append(call) or End.of(0)).run(workflow(run, "lengthen"))
-    assert calls[0].template["container"]["args"] == ["embedded", "/models/smollm2-135m-instruct"]
+    assert calls[0].template["container"]["args"] == ["owner/name@1f2e3d", "/models/smollm2-135m-instruct"]
     assert "fetch" not in [call.stage for call in walked(1, 1)]
 
 

@@ -1,4 +1,4 @@
-"""Bring the base model to a folder, once: the embedded one, or a revision of a repository on the model hub.
+"""Bring the base model to a folder, once: a revision of a repository on the model hub.
 
     python -m lengthen.common.fetch Qwen/Qwen2.5-7B-Instruct@a09a35458c70 /models/qwen2.5-7b-instruct
 
@@ -28,20 +28,13 @@ def fetch(source: str, target: Path) -> None:
         raise UserError(f"{target} holds another model than {source}; name another folder in model.path, or remove this one")
     else:
         building = target.with_name(f".{target.name}.fetching")
-        _embedded(building) if source == "embedded" else _from_hub(source, building)
+        _download(source, building)
         (building / _SOURCE).write_text(source)
         building.rename(target)
         say(f"fetch: {target} holds {source} now")
 
 
-def _embedded(building: Path) -> None:
-    from lengthen.common.embedded import convert
-
-    shutil.rmtree(building, ignore_errors=True)
-    convert(building)
-
-
-def _from_hub(source: str, building: Path) -> None:
+def _download(source: str, building: Path) -> None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -65,7 +58,7 @@ def _from_hub(source: str, building: Path) -> None:
 @click.argument("source")
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
 def main(source: str, target: Path) -> None:
-    """Fetch SOURCE (embedded, or OWNER/NAME@REVISION) to TARGET, once."""
+    """Fetch SOURCE (OWNER/NAME@REVISION) from the model hub to TARGET, once."""
     with_exit_codes(lambda: fetch(source, target))
 
 

@@ -31,7 +31,7 @@ _SUBMIT = (
         "--nodes", default=1, show_default=True, type=click.IntRange(1), help="Machines that train one adapter (overlay multinode)."
     ),
     click.option("--store", default="/runs", show_default=True, help="Where runs lie: the pods' volume, or s3://BUCKET/PREFIX."),
-    click.option("--model-source", default="", help="Fetch the base model first: embedded, or OWNER/NAME@REVISION."),
+    click.option("--model-source", default="", help="Fetch the base model first: OWNER/NAME@REVISION on the hub."),
     click.option("--seeds", type=FILE, help="Your own seed instructions."),
     click.option("--benchmark", type=FILE, help="Your own benchmark."),
     _NAMESPACE,

@@ -14,7 +14,7 @@ MAX_ITERATION = 99  # folders have two digits, and Argo's recursion ends at a hu
 _RUN = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _STORE = re.compile(r"(/|[a-z][a-z0-9]*://)[A-Za-z0-9][A-Za-z0-9._/-]*")
-_MODEL = re.compile(r"embedded|[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[A-Za-z0-9][\w./-]*", re.ASCII)
+_MODEL = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*@[A-Za-z0-9][\w./-]*", re.ASCII)
 _FOLDER = re.compile(r"models/[A-Za-z0-9][A-Za-z0-9._-]*")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 # Only what has a dot or a port is a host; anything else is the first part of the path.
@@ -55,7 +55,7 @@ def check_store(place: str) -> str:
 def check_model_source(source: str) -> str:
     """Where the base model comes from; pinned to a revision, since a name alone changes under a run."""
     if source and (not _MODEL.fullmatch(source) or ".." in source):
-        raise UserError(f"model source {source!r}: give embedded, or OWNER/NAME@REVISION of a repository on the model hub")
+        raise UserError(f"model source {source!r}: give OWNER/NAME@REVISION of a repository on the model hub")
     return source
 
 
