@@ -135,7 +135,7 @@ compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/ite
 
 # --- the cluster: k8s/README.md -----------------------------------------------------------------------------------------
 
-.PHONY: plan status stop logs
+.PHONY: plan status stop logs fetch
 cluster = $(BIN)/python -m lengthen.k8s $(1) --namespace $(NAMESPACE)
 
 plan: .venv/.ready-$(FLAVOR) ## rows, tokens and GPU-hours up to iteration N, at the rates measured in RUN if it is there
@@ -145,6 +145,7 @@ plan: .venv/.ready-$(FLAVOR) ## rows, tokens and GPU-hours up to iteration N, at
 status: ## RUNNER=argo: how the run stands on the cluster
 stop: ## RUNNER=argo: stop it; the same `make iteration` goes on from there
 logs: ## RUNNER=argo: the ends of its pods' logs
+fetch: ## RUNNER=argo: its complete datasets to RUN on this machine
 
 ifeq ($(RUNNER),argo)
 iteration: .venv/.ready-$(FLAVOR)
@@ -153,8 +154,11 @@ iteration: .venv/.ready-$(FLAVOR)
 
 status stop logs: .venv/.ready-$(FLAVOR)
 	@$(call cluster,$@) $(notdir $(RUN))
+
+fetch: .venv/.ready-$(FLAVOR)
+	@$(call cluster,fetch) $(notdir $(RUN)) --to $(RUN)
 else
-status stop logs:
+status stop logs fetch:
 	@echo "error: $@ is for runs on a cluster: add RUNNER=argo; a local run shows itself, and Ctrl-C stops it"; exit 2
 endif
 

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             found["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         else:
             del self.api.objects[plural, name]
-        return 200, {"kind": "Status", "status": "Success"}
+        return 200, found if plural == "pods" else {"kind": "Status", "status": "Success"}
 
     def _list(self, plural: str, selector: str) -> Document:
         key, _, value = selector.partition("=")

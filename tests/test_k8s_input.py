@@ -226,7 +226,7 @@ def test_make_plan_prints_it() -> None:
     assert "GPU-hours" in shown.stdout and "assumed" in shown.stdout
 
 
-@pytest.mark.parametrize("target", ["iteration", "status", "stop", "logs"])
+@pytest.mark.parametrize("target", ["iteration", "status", "stop", "logs", "fetch"])
 def test_make_hands_the_cluster_to_the_client(target: str) -> None:
     command = ["make", "-n", target, "RUNNER=argo", "RUN=runs/try", "N=2", "SHARDS=4", "CONFIG=configs/llama3.1-8b.yaml"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ")

@@ -157,6 +157,22 @@ def logs(run: str, namespace: str, stage: str | None, part: str | None, lines: i
 
 
 @main.command()
+@_RUN
+@_NAMESPACE
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run's folder here.")
+def fetch(run: str, namespace: str, target: Path) -> None:
+    """Copy RUN's complete datasets from the cluster's volume to this machine; those that are here already stay."""
+
+    def work() -> None:
+        from lengthen.k8s.names import check_run
+        from lengthen.k8s.results import fetch_results
+
+        fetch_results(_connect(namespace), check_run(run), target)
+
+    with_exit_codes(work)
+
+
+@main.command()
 @click.option("--config", required=True, type=FILE, help="The run's YAML file.")
 @click.option("--iteration", required=True, type=int, help="The last one.")
 @click.option("--set", "settings", multiple=True, metavar="KEY.PATH=VALUE", help="Override one config value.")

@@ -101,6 +101,20 @@ class Cluster:
         selector = f"workflows.argoproj.io/workflow={workflow}"
         return list(self._ask(self._core.list_namespaced_pod, self.namespace, label_selector=selector).items)
 
+    def create_pod(self, pod: Document) -> None:
+        """Raises: Conflict: there is one of this name."""
+        self._ask(self._core.create_namespaced_pod, self.namespace, pod)
+
+    def pod_phase(self, name: str) -> str | None:
+        try:
+            status = self._ask(self._core.read_namespaced_pod, name, self.namespace).status
+        except Absent:
+            return None
+        return (status.phase if status else None) or "Pending"
+
+    def delete_pod(self, name: str) -> None:
+        self._found(self._core.delete_namespaced_pod, name, self.namespace, grace_period_seconds=0)
+
     def log(self, pod: str, lines: int) -> str:
         """The end of a pod's log; nothing when the pod is gone or has not begun."""
         try:

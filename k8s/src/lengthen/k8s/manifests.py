@@ -19,17 +19,24 @@ Document = dict[str, Any]
 PLACEHOLDER = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 
 
+def kubectl() -> str:
+    """The user's own, else the one that `make setup` puts beside Python.
+
+    Raises:
+        UserError: there is none.
+    """
+    if found := shutil.which("kubectl", path=os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])):
+        return found
+    raise UserError("kubectl is not installed; it renders overlays and copies results")
+
+
 def kustomize(overlay: Path) -> list[Document]:
     """What `kubectl apply -k OVERLAY` would send.
 
     Raises:
         UserError: kubectl is missing, or kustomize refuses the overlay.
     """
-    beside = str(Path(sys.executable).parent)  # where `make setup` puts one
-    kubectl = shutil.which("kubectl", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
-    if kubectl is None:
-        raise UserError("kubectl is not installed; it renders the overlays")
-    made = subprocess.run([kubectl, "kustomize", str(overlay)], capture_output=True, text=True, check=False)
+    made = subprocess.run([kubectl(), "kustomize", str(overlay)], capture_output=True, text=True, check=False)
     if made.returncode:
         raise UserError(f"{overlay}: {' '.join(made.stderr.split())}")
     return [document for document in yaml.safe_load_all(made.stdout) if document]
