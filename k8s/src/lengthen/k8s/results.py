@@ -98,9 +98,9 @@ def _copy(namespace: str, pod: str, run: str, folder: Path) -> None:
                 archive.extractall(folder, filter="data")  # refuses links and paths that lead out
         except tarfile.TarError as error:
             said = process.stderr.read().decode(errors="replace").strip()
-            if "No such file" in said:
-                raise UserError(f"the volume has no run {run}") from error
             raise TransientError(f"the copy broke off: {said or error}") from error
+    if not (folder / run).exists():
+        raise UserError(f"the volume has no run {run}")
     if process.returncode:
         raise TransientError(f"the copy broke off with exit code {process.returncode}; the same command begins again")
 
