@@ -124,7 +124,7 @@ class Finetune(Section):
     earlier_share: Share = 0.0  # rows of earlier iterations' expansions (further --input) that take part
     short_share: Share = 0.0  # rows that teach the generator the short answer instead, against forgetting it
     drop_lines: Share = 0.2  # lines of the extender's draft that are left out
-    max_tokens_generator: Count = 16384
+    max_tokens_generator: Count = 16384  # of the writer's rows too: they are of the same shape
     max_tokens_extender: Count = 32768  # its rows hold the draft and the expansion
     max_over_long_share: Share = 0.05
     lora: Lora = Lora()
@@ -188,6 +188,38 @@ class Evaluate(Section):
         return self
 
 
+class Kinds(Section):
+    """Shares of the kinds of length demands; together 1."""
+
+    about: Share = 0.40
+    range: Share = 0.25
+    above: Share = 0.10
+    below: Share = 0.25
+
+    @model_validator(mode="after")
+    def _shares_are_all(self) -> Kinds:
+        if abs(sum(self.model_dump().values()) - 1) > 1e-6:
+            raise ValueError("the shares of about, range, above and below must add up to 1")
+        return self
+
+
+class Release(Section):
+    """The dataset with length demands that comes after the last iteration (`make release`)."""
+
+    instructions: Count = 5000  # new ones, for the final generator; the paper's 10 x 500
+    iterations: list[Count] | None = None  # whose rows are collected (the final pass after N counts as N + 1); null: all
+    min_words: Annotated[int, Field(ge=2)] = 2000  # of an answer
+    answers: Count = 2  # of one instruction, at most
+    prefer: Literal["longest", "balanced"] = "longest"  # of several answers; balanced: the length that is rarest so far
+    max_similarity: Share = 0.8  # of two answers, and of two instructions: more, and one of them is left out; 1: none is
+    min_quality: Annotated[float, Field(ge=1, le=10)] = 6.0  # a judge's mean grade, of the rows that have one
+    without_demand: Share = 0.1  # rows that stay without one, so that the writer knows plain instructions too
+    kinds: Kinds = Kinds()
+    attempts: Count = 3  # at a demand woven in by the model; then a sentence with it is put before or after
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.02  # of the instructions, at least one: kept from training
+    sampling: Sampling = Sampling(repetition_penalty=1.0, max_tokens=1024)  # the instruction's words have to be kept
+
+
 # They stop a run, make it safe or say how a judge is reached, but decide no row: with another value the same dataset goes on.
 _NO_MATTER = {"max_rejected_share", "max_over_long_share", "checkpoint_steps", "timeout_seconds", "retries", "api_key_variable"}
 
@@ -205,6 +237,7 @@ class Config(Section):
     expand: Expand = Expand()
     finetune: Finetune = Finetune()
     evaluate: Evaluate = Evaluate()
+    release: Release = Release()
 
     def fingerprint(self, *sections: str) -> dict[str, Any]:
         """The part of the configuration that decides a stage's rows: the named sections, flat, as `section.key`."""

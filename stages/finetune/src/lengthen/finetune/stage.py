@@ -23,12 +23,12 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import file_digest
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, EXPANSIONS, TRAIN_LOG
+from lengthen.common.tables import ADAPTERS, TRAIN_LOG
 from lengthen.finetune.checkpoint import CHECKPOINTS, TRAINED, is_usable, newest
 from lengthen.finetune.estimate import describe_plan
 from lengthen.finetune.launch import OUTCOME, PLAN, machine, machines, stopping_on_signals, train
 from lengthen.finetune.mixing import in_use
-from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens
+from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens, table_of
 
 METHOD = 2  # raise it when the same settings give another adapter than before
 ADAPTER = ".adapter"  # a dot name: `load_dataset` and pyarrow would read it as rows
@@ -37,7 +37,8 @@ _FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) -> None:
     """The stage. See `__main__`."""
-    datasets = in_use(job, [open_dataset(folder, EXPANSIONS) for folder in expansions])
+    datasets = [open_dataset(folder, table_of(role)) for folder in expansions]
+    datasets = datasets if role == "writer" else in_use(job, datasets)
     model = job.open_model()
     before = job.open_adapter(adapter, model)
     _check_adapter(job)
