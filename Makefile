@@ -169,9 +169,6 @@ release: release-scores ## after iteration N: a dataset with length demands, rea
 	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(RELEASE)/hub --scores base=$(call iter,0)/scores \
 	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
-else
-release:
-	@echo "error: a release is made on one machine: leave RUNNER=argo out, with RUN the folder that holds the run"; exit 2
 endif
 
 .PHONY: report compare
@@ -197,9 +194,10 @@ logs: ## RUNNER=argo: the ends of its pods' logs
 fetch: ## RUNNER=argo: its complete datasets to RUN on this machine
 
 ifeq ($(RUNNER),argo)
-iteration: .venv/.ready-$(FLAVOR)
+iteration release: .venv/.ready-$(FLAVOR)
 	@$(call cluster,submit) --run $(notdir $(RUN)) --iteration $(N) --config $(CONFIG) --engine $(ENGINE) --shards $(SHARDS) \
-	  --nodes $(NODES) --store $(STORE) $(if $(MODEL_SOURCE),--model-source $(MODEL_SOURCE)) $(if $(BENCHMARK),--benchmark $(BENCHMARK)) $(OPTIONS)
+	  --nodes $(NODES) --store $(STORE) $(if $(MODEL_SOURCE),--model-source $(MODEL_SOURCE)) $(if $(BENCHMARK),--benchmark $(BENCHMARK)) $(OPTIONS) \
+	  $(if $(filter release,$@),--release)
 
 status stop logs: .venv/.ready-$(FLAVOR)
 	@$(call cluster,$@) $(notdir $(RUN))

@@ -44,17 +44,19 @@ def meaning(words: list[str]) -> Command:
     options, plain = [], []
     while rest:
         word = rest.pop(0)
-        if word.startswith("--"):
+        if word == "--release" and module == "lengthen.augment":
+            options.append((word, "true"))
+        elif word.startswith("--"):
             options.append(tuple(word.split("=", 1)) if "=" in word else (word, rest.pop(0)))
         else:
             plain.append((word,))
     return ((module,), *sorted(plain), *sorted(option for option in options if option[0] not in ("--engine", "--config")))
 
 
-def made_by_make(iterations: int) -> list[Command]:
-    command = ["make", "-n", "iteration", f"N={iterations}", "RUN=/runs/try", "ENGINE=echo"]
+def made_by_make(iterations: int, target: str = "iteration") -> list[Command]:
+    command = ["make", "-n", target, f"N={iterations}", "RUN=/runs/try", "ENGINE=echo"]
     plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ")
-    stage = re.compile(r"^\S+/python -m lengthen\.(augment|generate|expand|finetune|evaluate|common\.summary) ")
+    stage = re.compile(r"^\S+/python -m lengthen\.(augment|augment\.demands|generate|expand|finetune|evaluate|common\.summary) ")
     return [meaning(shlex.split(line)) for line in plan.splitlines() if stage.match(line)]
 
 
@@ -73,6 +75,20 @@ def test_the_dag_of_make_and_of_argo_are_the_same(iterations: int) -> None:
     assert {meaning(words_of(call)) for call in calls} == set(made_by_make(iterations))
     shards = [call for call in calls if call.stage in ("generate", "expand", "evaluate")]
     assert len(shards) == 3 * (3 * iterations + 1)
+
+
+def test_a_release_is_the_same_too() -> None:
+    """But for what is made of the dataset for a hub, which `make release` does on this machine."""
+    config = load_config(ROOT / "configs" / "laptop.yaml")
+    calls: list[Call] = []
+    walk = Walk(rendered("gpu"), lambda call: calls.append(call) or End.of(0))
+    assert walk.run(workflow(Run("try", 3, config, shards=2, release=True), "lengthen")) == "Succeeded"
+    local = [
+        command for command in made_by_make(3, "release") if not any(part[0] == "--release" and "/" in part[1] for part in command[1:])
+    ]
+    assert {meaning(words_of(call)) for call in calls if call.stage != "seal"} == set(local)
+    demands = next(call for call in calls if call.stage == "demands")
+    assert demands.inputs["input"].split()[0] == "/runs/try/iter-03/expansions"  # sets above: the order counts here
 
 
 @pytest.mark.parametrize("order", range(5))

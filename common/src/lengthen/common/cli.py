@@ -55,7 +55,7 @@ _SHARD = click.option("--shard", metavar="I/N", help="Make only shard I (from 0)
 
 
 # A pod's arguments are a fixed list, which can neither leave an option out nor repeat one: these may come as variables.
-_VARIABLES = {name: f"LENGTHEN_{name[2:].upper()}" for name in ("--input", "--adapter", "--benchmark", "--seeds")}
+_VARIABLES = {name: f"LENGTHEN_{name[2:].upper()}" for name in ("--input", "--adapter", "--benchmark", "--seeds", "--release")}
 
 
 def stage_command(stage: str, *, engine: bool = True, shards: bool = False) -> Callable[[Callable[..., None]], click.Command]:

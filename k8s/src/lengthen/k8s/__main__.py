@@ -32,6 +32,7 @@ _SUBMIT = (
     ),
     click.option("--store", default="/runs", show_default=True, help="Where runs lie: the pods' volume, or s3://BUCKET/PREFIX."),
     click.option("--model-source", default="", help="Fetch the base model first: OWNER/NAME@REVISION on the hub."),
+    click.option("--release", is_flag=True, help="Make a release after it: a dataset with length demands, and a writer."),
     click.option("--seeds", type=FILE, help="Your own seed instructions."),
     click.option("--benchmark", type=FILE, help="Your own benchmark."),
     _NAMESPACE,

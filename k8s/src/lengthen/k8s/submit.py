@@ -12,7 +12,7 @@ from lengthen.k8s.manifests import pods_of
 from lengthen.k8s.names import check_image
 from lengthen.k8s.workflow import Run, config_map, workflow
 
-TEMPLATES = ("iteration", "fetch", "augment", "generate", "expand", "finetune", "evaluate", "seal", "summary")
+TEMPLATES = ("iteration", "fetch", "augment", "demands", "generate", "expand", "finetune", "evaluate", "seal", "summary")
 _FINISHED = {"Succeeded", "Failed", "Error"}
 _DELETION_SECONDS = 600.0
 

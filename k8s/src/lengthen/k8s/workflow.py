@@ -34,6 +34,7 @@ class Run:
     nodes: int = 1
     store: str = "/runs"
     model_source: str = ""
+    release: bool = False  # a release after the last iteration, too
     files: dict[str, str] = field(default_factory=dict)  # seeds.jsonl, benchmark.jsonl
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Run:
     @property
     def workflow_name(self) -> str:
         """Of run, iteration and the digest of everything else, so that the same submit meets its own Workflow again."""
-        return f"{self.name}-n{self.iteration}-{_digest([self.data, self.parameters])}"
+        return f"{self.name}-n{self.iteration}-{_digest([self.data, self.parameters, self.release])}"
 
     @property
     def config_name(self) -> str:
@@ -86,6 +87,22 @@ class Run:
             "engine-gpus": str(self.config.engine.tensor_parallel),
             "training-gpus": str(self.config.finetune.processes),
             "training-nodes": str(self.nodes),
+            **self._release,
+        }
+
+    @property
+    def _release(self) -> dict[str, str]:
+        """As in the Makefile: of two answers that are alike the one in the earlier input stays, so the longest come first."""
+        folder, iterations = f"{self.root}/release-{self.iteration:02d}", range(1, self.iteration + 1)
+        here = {number: f"{self.root}/iter-{number:02d}" for number in iterations}
+        longest = [f"{here[number]}/expansions" for number in reversed(iterations)]
+        shorter = [f"{here[number]}/responses" for number in reversed(iterations)]
+        return {
+            "release": folder,
+            "release-iteration": str(self.iteration + 1),
+            "release-generator": f"{here[self.iteration]}/generator",
+            "release-instructions": " ".join(f"{here[number]}/instructions" for number in iterations),
+            "release-answers": " ".join([*longest, f"{folder}/responses", *shorter]),
         }
 
 
@@ -99,7 +116,7 @@ def config_map(run: Run, namespace: str) -> Document:
     }
 
 
-def workflow(run: Run, namespace: str, template: str = "lengthen-iteration") -> Document:
+def workflow(run: Run, namespace: str) -> Document:
     """The Workflow. One of a run works at a time: another one of the same run waits for the mutex."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
@@ -110,7 +127,8 @@ def workflow(run: Run, namespace: str, template: str = "lengthen-iteration") -> 
             "labels": _LABELS | {"lengthen.dev/run": run.name},
         },
         "spec": {
-            "workflowTemplateRef": {"name": template},
+            "workflowTemplateRef": {"name": "lengthen-iteration"},
+            "entrypoint": "release" if run.release else "run",
             "arguments": {"parameters": [{"name": name, "value": value} for name, value in run.parameters.items()]},
             "synchronization": {"mutexes": [{"name": f"lengthen-{run.name}"}]},
         },
