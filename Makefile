@@ -23,6 +23,8 @@ TORCH_INDEX ?=
 # Further options for every stage, such as OPTIONS="--set expand.rounds=2".
 OPTIONS ?=
 TIER ?=
+# Tests run in so many processes; a file's tests share one, in the order of the alphabet.
+JOBS ?= 2
 
 BIN := .venv/bin
 PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate k8s
@@ -40,7 +42,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|echo]"
+	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|openai|echo]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 # --- environment and model -------------------------------------------------------------------------------------------
@@ -64,7 +66,7 @@ $(MODEL)/config.json: | .venv/.ready-$(FLAVOR)
 	$(BIN)/python -m lengthen.common.embedded $(MODEL)
 
 # Only a config that names the embedded model needs it.
-NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
+NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm openai,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
 
 # --- the DAG ---------------------------------------------------------------------------------------------------------
 # $(call iter,K): the folder of iteration K. $(call stage,NAME,K): a stage's command with its common options.
@@ -136,6 +138,7 @@ summary: summary-$(N) ## the table of iteration N
 REPO ?= owner/$(notdir $(RUN))
 LICENSE ?= unknown
 RELEASE ?= $(RUN)/release-$(shell printf %02d $(N))
+HUB ?= $(RELEASE)/hub
 AFTER := $(shell expr $(N) + 1)
 LATEST_FIRST := $(shell seq $(N) -1 1)
 graded = $(foreach k,$(ITERATIONS),$(if $(wildcard $(call iter,$(k))/quality/.manifest.json),--scores $(call iter,$(k))/quality))
@@ -166,7 +169,7 @@ quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.
 
 ifneq ($(RUNNER),argo)
 release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
-	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(RELEASE)/hub --scores base=$(call iter,0)/scores \
+	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(HUB) --scores base=$(call iter,0)/scores \
 	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
 endif
@@ -209,18 +212,23 @@ status stop logs fetch:
 	@echo "error: $@ is for runs on a cluster: add RUNNER=argo; a local run shows itself, and Ctrl-C stops it"; exit 2
 endif
 
+# --- container images -----------------------------------------------------------------------------------------------
+
+include stages/images.mk
+
 # --- development -----------------------------------------------------------------------------------------------------
 
 .PHONY: check test torture bench clean clean-all
-check: .venv/.ready-$(FLAVOR) ## ruff and mypy
+check: .venv/.ready-$(FLAVOR) ## ruff, mypy and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint --failure-threshold warning stages/Dockerfile
 
 # The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
 test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
 	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=60 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
-	  $(BIN)/pytest $(if $(filter ci,$(TIER)),-m "not torture")
+	  $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(filter ci,$(TIER)),-m "not torture and not images")
 
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'

@@ -84,6 +84,7 @@ class ApiServer:
 class _Handler(BaseHTTPRequestHandler):
     api: ApiServer
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # one packet an answer: a second one would wait for the first to be acknowledged
 
     def do_GET(self) -> None:
         self._serve()

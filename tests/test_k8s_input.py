@@ -181,7 +181,8 @@ def test_a_secret_of_the_environment_is_shown_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_manifests_name_secrets_only(overlay: str) -> None:
     secrets = [d for d in rendered(overlay) if d["kind"] == "Secret"]
-    assert [d["type"] for d in secrets] == ["kubernetes.io/service-account-token"]
+    assert {d["type"] for d in secrets} == {"kubernetes.io/service-account-token"}
+    assert len(secrets) == (2 if overlay == "multinode" else 1)
     assert all(d.keys() == {"apiVersion", "kind", "metadata", "type"} for d in secrets)
 
 
@@ -237,3 +238,11 @@ def test_make_hands_the_cluster_to_the_client(target: str) -> None:
         else [target, "try"]
     )
     assert set(wanted) <= set(words_shown)
+
+
+def test_the_commands_teach_themselves_without_the_client() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "lengthen.k8s", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {"submit", "render", "plan", "follow", "status", "stop", "logs", "fetch"} <= set(shown.stdout.split())
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in shown.stderr.splitlines()}
+    assert not imported & {"kubernetes", "hera", "pydantic", "pyarrow", "yaml", "torch"}

@@ -32,7 +32,8 @@ def template(documents: list[Document], name: str, index: int = 0) -> Document:
 
 
 def test_the_overlays_and_components_are_these() -> None:
-    assert {path.name for path in (K8S / "overlays").iterdir()} == set(OVERLAYS)
+    made_by_push = {"pinned-cpu", "pinned-gpu"}
+    assert {path.name for path in (K8S / "overlays").iterdir()} - made_by_push == set(OVERLAYS)
     assert {path.name for path in (K8S / "components").iterdir()} == {"s3", "judge", "kueue"}
     for overlay in OVERLAYS:  # kustomize reads nothing from outside its folder, so these are copies
         assert (K8S / "overlays" / overlay / "images.yaml").read_text() == (K8S / "base" / "images.yaml").read_text()

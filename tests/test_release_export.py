@@ -164,6 +164,7 @@ def test_an_export_is_made_once(dataset: Path, folder: Path) -> None:
 def test_an_unreadable_option_is_refused(dataset: Path, tmp_path: Path) -> None:
     assert export(dataset, tmp_path / "hub", "--scores", "nonsense").exit_code == 2
     assert export(tmp_path / "nothing", tmp_path / "hub").exit_code == 2
+    assert "no folder of this machine" in CliRunner().invoke(main, [str(dataset), "s3://bucket/hub"]).output
     assert not (tmp_path / "hub").exists()
 
 

@@ -14,11 +14,17 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from lengthen.common.errors import UserError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Language = Literal["en", "zh"]  # the rows of `text.languages.LANGUAGES`
+
+
+def plain_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")) or "@" in url:
+        raise ValueError("url must begin with http:// or https:// and hold no password")
+    return url
 
 
 class Section(BaseModel):
@@ -31,6 +37,21 @@ class Model(Section):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
 
 
+class Endpoint(Section):
+    """An OpenAI-compatible API that serves `model.path` (`--engine openai`)."""
+
+    url: str  # such as http://localhost:8000/v1
+    model: str  # its name there
+    api_key_variable: str | None = None  # the NAME of the environment variable that holds the key
+    timeout_seconds: Annotated[float, Field(gt=0)] = 600.0  # without a sign of life
+    retries: Annotated[int, Field(ge=0)] = 5  # of a request that timed out, broke off or met a busy or failing server
+
+    @field_validator("url")
+    @classmethod
+    def _url_holds_no_password(cls, url: str) -> str:
+        return plain_url(url)
+
+
 class Engine(Section):
     """How the engine runs: speed and memory, never which text is wanted."""
 
@@ -40,6 +61,7 @@ class Engine(Section):
     cpu_cache_gib: Count = 4  # KV cache on a CPU
     gpu_memory_share: Share = 0.9  # of each GPU, on a GPU
     tensor_parallel: Count = 1  # GPUs one engine is spread over
+    endpoint: Endpoint | None = None  # for `--engine openai`
 
 
 class Echo(Section):
@@ -135,6 +157,7 @@ class Finetune(Section):
     rows_per_step: Count = 8  # over all devices
     rows_per_device: Count = 1
     processes: Count = 1  # on each machine: one a GPU
+    sequence_parallel: Count = 1  # processes that share each row, where it is too long for one
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] = "zero3_offload"
     gradient_checkpointing: bool = True
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -142,8 +165,11 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _step_is_whole(self) -> Finetune:
-        if self.rows_per_step % (self.rows_per_device * self.processes):
-            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes")
+        sharing, processes = self.sequence_parallel, self.processes
+        if max(sharing, processes) % min(sharing, processes):
+            raise ValueError("sequence_parallel must divide processes, or be a multiple of them on several machines")
+        if self.rows_per_step % (self.rows_per_device * max(1, processes // sharing)):
+            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes / sequence_parallel")
         return self
 
 
@@ -166,8 +192,8 @@ class Judge(Section):
     def _endpoint_is_whole(self) -> Judge:
         if (self.model == "self") != (self.url is None):
             raise ValueError("give `model: self` alone, or the url of an endpoint with the name that its model has there")
-        if self.url is not None and (not self.url.startswith(("http://", "https://")) or "@" in self.url):
-            raise ValueError("url must begin with http:// or https:// and hold no password")
+        if self.url is not None:
+            plain_url(self.url)
         return self
 
 

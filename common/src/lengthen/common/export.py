@@ -126,7 +126,7 @@ def _schema() -> pa.Schema:
 
 @click.command(context_settings={"max_content_width": 110})
 @click.argument("dataset", type=FOLDER)
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=FOLDER)
 @click.option("--scores", multiple=True, metavar="NAME=FOLDER", help="Scores for the card, such as writer=RUN/release-02/scores.")
 @click.option("--repo", default="owner/name", show_default=True, help="Its name on the hub, for the card.")
 @click.option("--license", "licence", default="unknown", show_default=True, help="The hub's name of the licence, such as cc-by-4.0.")
@@ -134,9 +134,12 @@ def main(dataset: Path, folder: Path, scores: tuple[str, ...], repo: str, licenc
     """Write a release's DATASET as a FOLDER for a hub: data/train-*.parquet, data/test-*.parquet and README.md, the card."""
 
     def work() -> None:
+        from lengthen.common.errors import UserError
         from lengthen.common.store.reader import open_dataset
         from lengthen.common.tables import DATASET, SCORES
 
+        if not isinstance(folder, Path):
+            raise UserError(f"{folder} is no folder of this machine, which a push starts from; give one (make release: HUB=…)")
         found = {}
         for item in scores:
             name, equals, place = item.partition("=")
