@@ -201,3 +201,11 @@ def test_a_stage_takes_from_variables_what_a_pods_fixed_arguments_cannot_hold(mo
     given = main.make_context("finetune", arguments).params
     assert [str(place) for place in given["expansions"]] == [f"{tmp_path}/one", "s3://bucket/two"]
     assert given["adapter"] is None
+
+
+@pytest.mark.parametrize(("variable", "release"), [("", False), ("true", True)])
+def test_a_release_is_asked_for_by_a_variable(monkeypatch: pytest.MonkeyPatch, variable: str, release: bool) -> None:
+    from lengthen.augment.__main__ import main
+
+    monkeypatch.setenv("LENGTHEN_RELEASE", variable)
+    assert main.make_context("augment", ["--config", "c.yaml", "--output", "out"]).params["release"] is release

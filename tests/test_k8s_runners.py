@@ -22,6 +22,7 @@ from lengthen.common.store.manifest import read_manifest
 from lengthen.k8s.workflow import Run, config_map, workflow
 from test_k8s_manifests import rendered
 
+CANARY = "canary-5f2e9c"
 DATASETS = {"instructions": "instructions", "responses": "responses", "expansions": "expansions", "generator": "adapters",
             "extender": "adapters", "scores": "scores"}  # fmt: skip
 Command = tuple[tuple[str, ...], ...]
@@ -104,6 +105,15 @@ def test_every_pod_begins_after_those_whose_output_it_reads(order: int) -> None:
             done.add(said["--output"])
 
 
+def test_a_run_in_a_bucket_reads_and_writes_there_alone() -> None:
+    run = Run(name="try", iteration=2, config=load_config(ROOT / "configs" / "laptop.yaml"), store="s3://bucket/runs", release=True)
+    calls: list[Call] = []
+    Walk(rendered("gpu"), lambda call: calls.append(call) or End.of(0)).run(workflow(run, "lengthen"))
+    parts = [part for call in calls if call.stage not in ("seal", "summary") for part in meaning(words_of(call))]
+    places = {part[1] for part in parts if part[0] in ("--input", "--output", "--adapter")}
+    assert len(places) > 15 and all(place.startswith("s3://bucket/runs/try/") for place in places)
+
+
 def test_a_run_with_a_model_to_fetch_fetches_it_first() -> None:
     config = load_config(ROOT / "configs" / "laptop.yaml")
     run = Run(name="try", iteration=1, config=config, model_source="owner/name@1f2e3d")
@@ -166,6 +176,7 @@ class LocalPods:
         if number:
             words.append("--set=engine.rows_in_flight=1")  # so that it is still at work
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LENGTHEN_")} | own
+        environment |= {"HF_TOKEN": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY, "OPENAI_API_KEY": CANARY}
         environment["HOME"] = os.environ.get("HOME", "/")  # the digests' cache; a pod's own is its /tmp
         process = subprocess.Popen(words, cwd=self.root, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         if number:
@@ -207,6 +218,9 @@ def test_make_and_argo_make_the_same_datasets(tmp_path: Path, model: Path) -> No
     assert tries == [("generate", 0, 143), ("generate", 1, 0), ("expand", 0, -9), ("expand", 1, 0)]
     again = next(said for stage, attempt, _, said in pods.log if (stage, attempt) == ("generate", 1))
     assert "goes on" in again, again
+
+    assert CANARY not in "".join(said for *_, said in pods.log)
+    assert not [path for path in (root / "runs").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
 
     command = ["make", "iteration", "N=2", f"CONFIG={ours}", f"RUN={tmp_path / 'run'}", "ENGINE=echo"]
     environment = {**os.environ, "MAKEFLAGS": "", "COLUMNS": "140"}

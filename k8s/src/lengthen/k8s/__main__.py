@@ -62,12 +62,17 @@ def submit(namespace: str, attached: bool, dry_run: bool, **options: Any) -> Non
         if dry_run:
             _print(run, namespace, [])
             return
+        from lengthen.common.errors import EXIT_SIGINT
         from lengthen.common.progress import say
         from lengthen.k8s.follow import follow
         from lengthen.k8s.submit import submit
 
         cluster = _connect(namespace)
-        outcome = submit(cluster, run)
+        try:
+            outcome = submit(cluster, run)
+        except KeyboardInterrupt:
+            say(f"{run.workflow_name}: interrupted, perhaps after it was sent; `status` says so, and the same submit attaches to it")
+            sys.exit(EXIT_SIGINT)
         say(f"{run.workflow_name}: {outcome}; its data: {run.root}")
         if attached and outcome != "succeeded":
             sys.exit(follow(cluster, run.workflow_name))
