@@ -50,9 +50,8 @@ def _steps(config: Config, iterations: int, shards: int, nodes: int, run: Path |
     for k in range(iterations + 1):
         if k:
             rows = config.augment.instructions
-            one = _step(
-                k, "augment", "" if k == 1 else f"iteration {k - 1}", rows, 1, rate("augment", k, config.augment.sampling.max_tokens)
-            )
+            after, proposals = "" if k == 1 else f"iteration {k - 1}", rate("augment", k, config.augment.sampling.max_tokens)
+            one = _step(k, "augment", after, rows, config.engine.tensor_parallel, proposals)
             yield one
             answers = one.rows_out * config.generate.responses
             two = _step(k, "generate", "augment", answers, engines, rate("generate", k, config.generate.sampling.max_tokens), shards)

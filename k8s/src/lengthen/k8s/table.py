@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from lengthen.k8s.manifests import Document
@@ -55,7 +55,7 @@ def _together(lines: list[Line]) -> list[Line]:
 
 def _row(iteration: int, stage: str, part: str, lines: list[Line], now: datetime) -> tuple[str, ...]:
     seconds = [spent for line in lines if (spent := seconds_between(line.began, line.ended, now)) is not None]
-    longest = f"{max(seconds):,.0f} s" if seconds else ""
+    longest = str(timedelta(seconds=round(max(seconds)))) if seconds else ""
     message = "" if lines[0].phase == "Succeeded" else lines[0].message
     tries = max(line.tries for line in lines)
     return str(iteration), stage, part, lines[0].phase, _progress(lines), str(tries), longest, message
