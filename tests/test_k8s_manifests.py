@@ -158,6 +158,9 @@ def test_a_planted_typo_is_found(typo: str) -> None:
 
 
 FAULTS: dict[str, Callable[[list[Document]], object]] = {
+    "no name for Kubernetes": lambda d: d[0]["metadata"].update(name="Lengthen_runs"),
+    "too long behind": lambda d: template(d, "lengthen-seal").update(name="a-template-with-a-long-name"),
+    "is too long": lambda d: template(d, "lengthen-seal")["metadata"]["labels"].update({"lengthen.dev/stage": "s" * 64}),
     "must be of one type": lambda d: template(d, "lengthen-seal").update(dag={"tasks": []}),
     "which is no other task": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(depends="agument && generate"),
     "two tasks are called": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(name="augment"),

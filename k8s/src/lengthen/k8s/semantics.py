@@ -12,17 +12,36 @@ from typing import Any
 
 from lengthen.common.errors import UserError
 from lengthen.k8s.manifests import PLACEHOLDER, Document, Pod, pods_of, strings_of, templates_of
-from lengthen.k8s.names import check_image
+from lengthen.k8s.names import MAX_RUN, check_image
 
 TYPES = {"container", "containerSet", "dag", "data", "http", "plugin", "resource", "script", "steps", "suspend"}
 _SHELLS = {"sh", "bash", "ash", "dash", "zsh", "-c", "-lc", "env", "eval"}
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 _REFERENCE = re.compile(r"\b(inputs\.parameters|workflow\.parameters)(?:\.([\w-]+)|\['([^']+)'\])|\b(workflow\.name|item)\b")
 _EXPRESSION_WORDS = re.compile(r"'[^']*'|\b(asInt|true|false|and|or|not|in)\b|[\d\s()+<>=!?:&|,\[\].-]+")
 
 
 def problems(documents: list[Document]) -> list[str]:
-    return [*template_problems(documents), *reference_problems(documents), *pod_problems(documents), *secret_problems(documents)]
+    return [
+        *name_problems(documents),
+        *template_problems(documents),
+        *reference_problems(documents),
+        *pod_problems(documents),
+        *secret_problems(documents),
+    ]
+
+
+def name_problems(documents: list[Document]) -> list[str]:
+    """Kubernetes takes names of 63 characters where they become labels or hosts; a pod's is made of Workflow and template."""
+    named = [document["metadata"]["name"] for document in documents] + [own for _, own in templates_of(documents)]
+    found = [f"{name}: no name for Kubernetes" for name in named if not _NAME.fullmatch(name)]
+    longest = MAX_RUN + len("-n99-12345678")
+    found += [f"{own}: too long behind a Workflow's name" for _, own in templates_of(documents) if longest + len(own) + 12 > 63]
+    for pod in pods_of(documents):
+        labels = pod.spec.get("metadata", {}).get("labels", {})
+        found += [f"{pod.where}: label {key} is too long" for key, value in labels.items() if len(PLACEHOLDER.sub("99", value)) > 63]
+    return found
 
 
 def template_problems(documents: list[Document]) -> list[str]:
