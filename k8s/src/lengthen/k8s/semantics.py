@@ -23,13 +23,8 @@ _EXPRESSION_WORDS = re.compile(r"'[^']*'|\b(asInt|true|false|and|or|not|in)\b|[\
 
 
 def problems(documents: list[Document]) -> list[str]:
-    return [
-        *name_problems(documents),
-        *template_problems(documents),
-        *reference_problems(documents),
-        *pod_problems(documents),
-        *secret_problems(documents),
-    ]
+    checks = (name_problems, template_problems, reference_problems, pod_problems, secret_problems)
+    return [problem for check in checks for problem in check(documents)]
 
 
 def name_problems(documents: list[Document]) -> list[str]:
