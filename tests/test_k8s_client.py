@@ -82,6 +82,27 @@ def test_a_second_submit_meets_its_own_workflow(server: ApiServer, phase: str, o
     assert creations(server) == made
 
 
+def test_a_submit_after_a_stop_waits_for_its_end_and_goes_on(server: ApiServer) -> None:
+    submit(connect(server), RUN, POLL)
+    server.set_status(NAME, "Running")
+    connect(server).stop_workflow(NAME)
+    server.after = [lambda: None, lambda: server.set_status(NAME, "Failed", message="Stopped with strategy 'Stop'")]
+    assert submit(connect(server), RUN, POLL) == "resubmitted"
+    assert creations(server) == 2 and "shutdown" not in server.objects["workflows", NAME]["spec"]
+
+
+def test_a_run_that_waits_for_another_one_says_so(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(connect(server), RUN, POLL)
+    held = "Waiting for lengthen/Mutex/lengthen-try lock. Lock status: 0/1"
+    server.after = [
+        lambda: server.set_status(NAME, "Pending", message=held),
+        lambda: None,
+        lambda: server.set_status(NAME, "Succeeded", []),
+    ]
+    assert follow(connect(server), NAME, POLL) == 0
+    assert capsys.readouterr().err.count(held) == 1
+
+
 def test_other_settings_are_another_workflow() -> None:
     other = [
         Run(name="try", iteration=2, config=RUN.config, shards=4),

@@ -45,7 +45,7 @@ def _watch(cluster: Cluster, name: str, poll_seconds: float) -> int:
             if live:
                 live.update(table_of(workflow, lines), refresh=True)
             else:
-                _say_changes(lines, said)
+                _say_changes(workflow, lines, said)
             if workflow.get("status", {}).get("phase") in ("Succeeded", "Failed", "Error"):
                 break
             time.sleep(poll_seconds)
@@ -62,7 +62,12 @@ def look(cluster: Cluster, workflow: Document) -> list[Line]:
     return lines_of(nodes, waiting_reasons(cluster.pods(workflow["metadata"]["name"])) if waits else {})
 
 
-def _say_changes(lines: list[Line], said: set[str]) -> None:
+def _say_changes(workflow: Document, lines: list[Line], said: set[str]) -> None:
+    status = workflow.get("status", {})
+    waits = status.get("message") if status.get("phase", "") in ("", "Pending", "Running") else ""  # such as for another run's mutex
+    if waits and waits not in said:
+        said.add(waits)
+        say(plain(f"{workflow['metadata']['name']}: {waits}"))
     for line in lines:
         part = f" {line.part}" if line.part else ""
         tries = f", try {line.tries}" if line.tries > 1 else ""

@@ -42,7 +42,8 @@ def submit(cluster: Cluster, run: Run, poll_seconds: float = 2.0) -> Outcome:
         if existing is None:  # deleted between the two calls
             continue
         phase = existing.get("status", {}).get("phase", "")
-        if existing["metadata"].get("deletionTimestamp"):
+        stopping = existing["spec"].get("shutdown") and phase not in _FINISHED
+        if stopping or existing["metadata"].get("deletionTimestamp"):
             time.sleep(poll_seconds)
         elif phase == "Succeeded":
             return "succeeded"
@@ -51,7 +52,7 @@ def submit(cluster: Cluster, run: Run, poll_seconds: float = 2.0) -> Outcome:
         else:
             failed = True
             _delete(cluster, existing)
-    raise TransientError(f"Workflow {name} is still being deleted after {_DELETION_SECONDS:.0f} s; look at its finalizers")
+    raise TransientError(f"Workflow {name} is still ending after {_DELETION_SECONDS:.0f} s; look at its pods and finalizers")
 
 
 def _delete(cluster: Cluster, existing: dict[str, object]) -> None:
