@@ -64,7 +64,7 @@ def look(cluster: Cluster, workflow: Document) -> list[Line]:
 
 def _say_changes(workflow: Document, lines: list[Line], said: set[str]) -> None:
     status = workflow.get("status", {})
-    waits = status.get("message") if status.get("phase", "") in ("", "Pending", "Running") else ""  # such as for another run's mutex
+    waits = status.get("message") if status.get("phase", "") in ("", "Pending", "Running") else ""  # such as for the mutex
     if waits and waits not in said:
         said.add(waits)
         say(plain(f"{workflow['metadata']['name']}: {waits}"))
