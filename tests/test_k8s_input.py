@@ -202,8 +202,9 @@ def test_a_plan_has_the_steps_that_argo_runs() -> None:
 
 def test_a_plan_takes_what_was_measured_in_a_run(tmp_path: Path, config: Path) -> None:
     folder = tmp_path / "run" / "iter-01"
-    succeed("augment", "--config", config, "--engine", "echo", "--output", folder / "instructions")
-    succeed("generate", "--config", config, "--engine", "echo", "--input", folder / "instructions", "--output", folder / "responses")
+    slow = ("--config", config, "--engine", "echo", "--set", "echo.latency_seconds=0.2")  # what takes no time has no speed
+    succeed("augment", *slow, "--output", folder / "instructions")
+    succeed("generate", *slow, "--input", folder / "instructions", "--output", folder / "responses")
     manifest = read_manifest(folder / "responses")
     rate = measured(tmp_path / "run", "generate", 1)
     assert manifest and rate and rate.source == "iteration 1"
