@@ -10,6 +10,13 @@ CONFIG ?= configs/laptop.yaml
 RUN ?= runs/$(basename $(notdir $(CONFIG)))
 ENGINE ?= vllm
 FLAVOR ?= cpu
+# Where stages run: on this machine, or (argo) as pods on the cluster that kubectl points at; what follows is for the latter.
+RUNNER ?= local
+SHARDS ?= 1
+NODES ?= 1
+STORE ?= /runs
+MODEL_SOURCE ?=
+NAMESPACE ?= lengthen
 PYTHON ?= python3
 # Where pip finds the CPU build of torch, if its own configuration doesn't say; empty: PyPI's build, larger.
 TORCH_INDEX ?=
@@ -20,13 +27,17 @@ TIER ?=
 JOBS ?= 2
 
 BIN := .venv/bin
-PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate
+PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate k8s
 MODEL := models/smollm2-135m-instruct
 ITERATIONS := $(shell seq 1 $(N))
 BENCHMARK ?=
 
 ifeq ($(ITERATIONS),)
 $(error N must be a number from 1 on, not "$(N)")
+endif
+
+ifeq ($(filter $(RUNNER),local argo),)
+$(error RUNNER must be local or argo, not "$(RUNNER)")
 endif
 
 .PHONY: help
@@ -110,7 +121,9 @@ endef
 $(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))
 
 .PHONY: iteration augment generate expand finetune evaluate summary
-iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first
+ifeq ($(RUNNER),local)
+iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first (RUNNER=argo: on a cluster)
+endif
 augment: augment-$(N) ## instructions of iteration N
 generate: generate-$(N) ## responses of iteration N
 expand: expand-$(N) ## expansions of iteration N
@@ -159,9 +172,6 @@ release: release-scores ## after iteration N: a dataset with length demands, rea
 	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(HUB) --scores base=$(call iter,0)/scores \
 	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
 	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
-else
-release:
-	@echo "error: a release is made on one machine: leave RUNNER=argo out, with RUN the folder that holds the run"; exit 2
 endif
 
 .PHONY: report compare
@@ -171,6 +181,36 @@ report: ## RUN/report.html: the run as one page, with its charts beside it
 
 compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/iter-01,runs/a/iter-02
 	@$(BIN)/python -m lengthen.evaluate.compare $(subst $(comma), ,$(RUN))
+
+# --- the cluster: k8s/README.md -----------------------------------------------------------------------------------------
+
+.PHONY: plan status stop logs fetch
+cluster = $(BIN)/python -m lengthen.k8s $(1) --namespace $(NAMESPACE)
+
+plan: .venv/.ready-$(FLAVOR) ## rows, tokens and GPU-hours up to iteration N, at the rates measured in RUN if it is there
+	@$(BIN)/python -m lengthen.k8s plan --config $(CONFIG) --iteration $(N) --shards $(SHARDS) --nodes $(NODES) $(OPTIONS) \
+	  $(if $(wildcard $(RUN)),--run $(RUN))
+
+status: ## RUNNER=argo: how the run stands on the cluster
+stop: ## RUNNER=argo: stop it; the same `make iteration` goes on from there
+logs: ## RUNNER=argo: the ends of its pods' logs
+fetch: ## RUNNER=argo: its complete datasets to RUN on this machine
+
+ifeq ($(RUNNER),argo)
+iteration release: .venv/.ready-$(FLAVOR)
+	@$(call cluster,submit) --run $(notdir $(RUN)) --iteration $(N) --config $(CONFIG) --engine $(ENGINE) --shards $(SHARDS) \
+	  --nodes $(NODES) --store $(STORE) $(if $(MODEL_SOURCE),--model-source $(MODEL_SOURCE)) $(if $(BENCHMARK),--benchmark $(BENCHMARK)) $(OPTIONS) \
+	  $(if $(filter release,$@),--release)
+
+status stop logs: .venv/.ready-$(FLAVOR)
+	@$(call cluster,$@) $(notdir $(RUN))
+
+fetch: .venv/.ready-$(FLAVOR)
+	@$(call cluster,fetch) $(notdir $(RUN)) --to $(RUN)
+else
+status stop logs fetch:
+	@echo "error: $@ is for runs on a cluster: add RUNNER=argo; a local run shows itself, and Ctrl-C stops it"; exit 2
+endif
 
 # --- container images -----------------------------------------------------------------------------------------------
 

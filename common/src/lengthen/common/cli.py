@@ -19,6 +19,7 @@ class FolderType(click.Path):
     """A folder of this machine, or a place in an object store (s3://bucket/folder)."""
 
     name = "folder"
+    envvar_list_splitter = None  # type: ignore[assignment]  # several in a variable are separated by blanks: a colon is a part of s3://
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         from lengthen.common.store.place import ObjectPath, parse_folder
@@ -57,6 +58,10 @@ _ENGINE = click.option(
 _SHARD = click.option("--shard", metavar="I/N", help="Make only shard I (from 0) of N; then: python -m lengthen.common.dataset seal.")
 
 
+# A pod's arguments are a fixed list, which can neither leave an option out nor repeat one: these may come as variables.
+_VARIABLES = {name: f"LENGTHEN_{name[2:].upper()}" for name in ("--input", "--adapter", "--benchmark", "--seeds", "--release")}
+
+
 def stage_command(stage: str, *, engine: bool = True, shards: bool = False) -> Callable[[Callable[..., None]], click.Command]:
     """Turn `run(job, **own options)` into a stage's command with the common options."""
 
@@ -69,7 +74,10 @@ def stage_command(stage: str, *, engine: bool = True, shards: bool = False) -> C
         function.__click_params__ = list(getattr(run, "__click_params__", []))  # type: ignore[attr-defined]
         for option in reversed((*_COMMON, *([_ENGINE] if engine else []), *([_SHARD] if shards else []))):
             function = option(function)
-        return click.command(name=f"python -m lengthen.{stage}", context_settings={"max_content_width": 110})(function)
+        made = click.command(name=f"python -m lengthen.{stage}", context_settings={"max_content_width": 110})(function)
+        for parameter in made.params:
+            parameter.envvar = next((_VARIABLES[name] for name in parameter.opts if name in _VARIABLES), None)
+        return made
 
     return decorate
 

@@ -21,6 +21,12 @@ def say(message: str) -> None:
     console.print(message, markup=False)
 
 
+def tell_argo(done: int, total: int) -> None:
+    """Argo shows it beside the pod."""
+    if file := os.environ.get("ARGO_PROGRESS_FILE"):
+        Path(file).write_text(f"{done}/{total}\n")
+
+
 class StageProgress:
     """Counts finished rows of a stage."""
 
@@ -57,8 +63,7 @@ class StageProgress:
         self.done += 1
         self.started_with += not worked
         self.tick()
-        if file := os.environ.get("ARGO_PROGRESS_FILE"):
-            Path(file).write_text(f"{self.done}/{self.total}\n")
+        tell_argo(self.done, self.total)
 
     def _line(self) -> str:
         elapsed = time.monotonic() - self.began

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from lengthen.common.ids import attempt_seed
-from lengthen.common.progress import say
+from lengthen.common.progress import say, tell_argo
 from lengthen.finetune import lora, state
 from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
@@ -192,6 +192,8 @@ class Trainer:
         left = (time.monotonic() - self.began) / (row["step"] - self.done) * (len(self.steps) - row["step"])
         evaluated = f", validation loss {row['eval_loss']:.4f}" if row["eval_loss"] is not None else ""
         speed = f"{row['tokens_per_second']:,.0f} tokens/s, about {left:,.0f} s left"
+        if self.rank == 0:
+            tell_argo(row["step"], len(self.steps))
         self._say(f"step {row['step']}/{len(self.steps)}: loss {row['loss']:.4f}{evaluated}, {speed}")
 
     def _say(self, message: str) -> None:

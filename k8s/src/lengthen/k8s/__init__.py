@@ -1,0 +1,1 @@
+"""Runs on a Kubernetes cluster with Argo Workflows: submit, follow, stop, logs, plan."""
