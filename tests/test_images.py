@@ -133,6 +133,11 @@ def test_no_image_carries_weights(each: Image) -> None:
     assert not [path for path in Path(each.root, "opt").rglob("*") if path.suffix in weights and path.stat().st_size > 5e6]
 
 
+def test_a_change_in_our_code_ships_less_than_a_megabyte(each: Image) -> None:
+    packed = subprocess.run(["tar", "-C", each.root, "-cz", "opt/lengthen"], capture_output=True, check=True).stdout  # as a registry gets it
+    assert len(packed) < 1e6
+
+
 def test_generate_in_its_image_writes_what_it_writes_outside(generate: Image, tmp_path: Path) -> None:
     tiny.build(tmp_path / "model")
     tiny.write_config(tmp_path / "config.yaml", Path("model"))
