@@ -18,7 +18,7 @@ base = $(or $(BASE),$(call base_$(FLAVOR),$(1)))
 # Packages that the base lacks (headers: DeepSpeed compiles its optimizer for offloading), and pins that the image goes without.
 system_gpu = $(if $(call trains,$(1)),python3-dev python3-venv)
 system = $(if $(filter gpu,$(FLAVOR)),$(call system_gpu,$(1)),libnuma1)
-without = not-in-images$(if $(filter gpu,$(FLAVOR)),$(if $(call trains,$(1)), only-vllm))
+without = not-in-images$(if $(filter gpu,$(FLAVOR)), $(if $(call trains,$(1)),only-vllm,only-training))
 
 arguments = --file stages/Dockerfile --tag lengthen/$(1):$(VERSION)-$(FLAVOR) \
   --build-arg STAGE=$(1) --build-arg FLAVOR=$(FLAVOR) --build-arg BASE=$(call base,$(1)) \

@@ -119,6 +119,7 @@ def test_each_image_is_its_stage_and_has_the_sources_versions(each: Image, tmp_p
     assert each.run("-c", asked, runs=tmp_path, entry=("python",)).split() == [__version__, __version__]
     assert each.config["Labels"]["org.opencontainers.image.version"] == __version__
     assert each.config["Labels"]["org.opencontainers.image.revision"]
+    assert not each.config.get("Cmd")
 
 
 def test_nothing_but_runs_and_tmp_can_be_written_and_nobody_is_root(each: Image, tmp_path: Path) -> None:
@@ -134,7 +135,9 @@ def test_no_image_carries_weights(each: Image) -> None:
 
 
 def test_a_change_in_our_code_ships_less_than_a_megabyte(each: Image) -> None:
-    packed = subprocess.run(["tar", "-C", each.root, "-cz", "opt/lengthen"], capture_output=True, check=True).stdout  # as a registry gets it
+    packed = subprocess.run(
+        ["tar", "-C", each.root, "-cz", "opt/lengthen"], capture_output=True, check=True
+    ).stdout  # as a registry gets it
     assert len(packed) < 1e6
 
 
