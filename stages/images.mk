@@ -25,7 +25,7 @@ arguments = --file stages/Dockerfile --tag lengthen/$(1):$(VERSION)-$(FLAVOR) \
   --build-arg SYSTEM="$(call system,$(1))" --build-arg WITHOUT="$(call without,$(1))" \
   --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
 
-.PHONY: base-image images push resolve version $(STAGES:%=image-%)
+.PHONY: base-image images push registry-named resolve version $(STAGES:%=image-%)
 version:
 	@echo $(VERSION)
 
@@ -46,11 +46,14 @@ else
 	    $$($(PYTHON) stages/pip_here.py "$$folder" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))) $(call arguments,$*) .
 endif
 
-push: images ## the images to REGISTRY=registry.example.com/project; k8s/overlays/pinned-FLAVOR then names their digests
-	@test -n "$(REGISTRY)" || { echo "error: name a registry: make push REGISTRY=registry.example.com/project"; exit 2; }
+# OVERLAY=multinode pins that one.
+OVERLAY ?= $(FLAVOR)
+push: registry-named images ## the images to REGISTRY=registry.example.com/project; k8s/overlays/pinned-FLAVOR then names their digests
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && for stage in $(STAGES); do \
 	  image=lengthen/$$stage:$(VERSION)-$(FLAVOR) && $(push_$(BUILDER)) || exit; done \
-	  && $(PYTHON) stages/pinned.py "$$folder" $(FLAVOR) $(REGISTRY)
+	  && $(PYTHON) stages/pinned.py "$$folder" $(OVERLAY) $(REGISTRY)
+registry-named:
+	@test -n "$(REGISTRY)" || { echo "error: name a registry: make push REGISTRY=registry.example.com/project"; exit 2; }
 push_buildah = buildah push --digestfile "$$folder/$$stage" $$image docker://$(REGISTRY)/$$image
 push_docker = docker tag $$image $(REGISTRY)/$$image && docker push $(REGISTRY)/$$image \
   && docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $(REGISTRY)/$$image > "$$folder/$$stage"
