@@ -16,6 +16,8 @@ TORCH_INDEX ?=
 # Further options for every stage, such as OPTIONS="--set expand.rounds=2".
 OPTIONS ?=
 TIER ?=
+# Tests run in so many processes; a file's tests share one, in the order of the alphabet.
+JOBS ?= 2
 
 BIN := .venv/bin
 PACKAGES := common stages/augment stages/generate stages/expand stages/finetune stages/evaluate
@@ -29,7 +31,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|echo]"
+	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|openai|echo]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 # --- environment and model -------------------------------------------------------------------------------------------
@@ -53,7 +55,7 @@ $(MODEL)/config.json: | .venv/.ready-$(FLAVOR)
 	$(BIN)/python -m lengthen.common.embedded $(MODEL)
 
 # Only a config that names the embedded model needs it.
-NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
+NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm openai,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
 
 # --- the DAG ---------------------------------------------------------------------------------------------------------
 # $(call iter,K): the folder of iteration K. $(call stage,NAME,K): a stage's command with its common options.
@@ -70,7 +72,8 @@ baseline: $(NEEDS)
 	@$(call stage,evaluate,0) --output $(call iter,0)/scores $(if $(BENCHMARK),--benchmark $(BENCHMARK))
 
 define iteration_rules
-.PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) summary-$(1)
+.PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) quality-$(1) \
+  summary-$(1)
 
 augment-$(1): $(NEEDS) $(if $(filter-out 1,$(1)),augment-$(call before,$(1)))
 	@$(call stage,augment,$(1)) --output $(call iter,$(1))/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
@@ -94,6 +97,9 @@ extender-$(1): expand-$(1)
 
 finetune-$(1): generator-$(1) extender-$(1)
 
+quality-$(1): expand-$(1)
+	@$(call stage,evaluate,$(1)) --input $(call iter,$(1))/expansions --output $(call iter,$(1))/quality
+
 evaluate-$(1): generator-$(1) baseline
 	@$(call stage,evaluate,$(1)) --adapter $(call iter,$(1))/generator --output $(call iter,$(1))/scores \
 	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
@@ -111,6 +117,52 @@ expand: expand-$(N) ## expansions of iteration N
 finetune: finetune-$(N) ## generator and extender of iteration N
 evaluate: evaluate-$(N) ## scores of iteration N and of the base model
 summary: summary-$(N) ## the table of iteration N
+
+# --- the release -----------------------------------------------------------------------------------------------------
+# After iteration N: new instructions for its generator, everything collected and given length demands, a writer trained on
+# that. A folder for each N; what the final pass makes counts as iteration N + 1, with ids of its own. REPO and LICENSE are
+# for the card.
+REPO ?= owner/$(notdir $(RUN))
+LICENSE ?= unknown
+RELEASE ?= $(RUN)/release-$(shell printf %02d $(N))
+HUB ?= $(RELEASE)/hub
+AFTER := $(shell expr $(N) + 1)
+LATEST_FIRST := $(shell seq $(N) -1 1)
+graded = $(foreach k,$(ITERATIONS),$(if $(wildcard $(call iter,$(k))/quality/.manifest.json),--scores $(call iter,$(k))/quality))
+
+.PHONY: quality release release-instructions release-responses release-dataset release-writer release-scores
+release-instructions: summary-$(N)
+	@$(call stage,augment,$(AFTER)) --release --output $(RELEASE)/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
+	  $(foreach k,$(ITERATIONS),--input $(call iter,$(k))/instructions)
+
+release-responses: release-instructions
+	@$(call stage,generate,$(AFTER)) --input $(RELEASE)/instructions --output $(RELEASE)/responses \
+	  --adapter $(call iter,$(N))/generator
+
+# Of two answers that are alike the one in the earlier input stays: the longest come first.
+release-dataset: release-responses
+	@$(call stage,augment.demands,$(AFTER)) --output $(RELEASE)/dataset $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
+	  $(foreach k,$(LATEST_FIRST),--input $(call iter,$(k))/expansions) --input $(RELEASE)/responses \
+	  $(foreach k,$(LATEST_FIRST),--input $(call iter,$(k))/responses) $(graded)
+
+release-writer: release-dataset
+	@$(call common,finetune,$(AFTER)) --role writer --input $(RELEASE)/dataset --output $(RELEASE)/writer
+
+release-scores: release-writer
+	@$(call stage,evaluate,$(AFTER)) --adapter $(RELEASE)/writer --output $(RELEASE)/scores \
+	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+
+quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.judge), which a release goes by
+
+ifneq ($(RUNNER),argo)
+release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
+	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(HUB) --scores base=$(call iter,0)/scores \
+	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
+	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
+else
+release:
+	@echo "error: a release is made on one machine: leave RUNNER=argo out, with RUN the folder that holds the run"; exit 2
+endif
 
 .PHONY: report compare
 comma := ,
@@ -136,7 +188,7 @@ check: .venv/.ready-$(FLAVOR) ## ruff, mypy and hadolint
 # The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
 test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
 	$(if $(filter ci,$(TIER)),LENGTHEN_KILLS=60 LENGTHEN_FAULTS=all LENGTHEN_TRAINING_KILLS=3) \
-	  $(BIN)/pytest $(if $(filter ci,$(TIER)),-m "not torture and not images")
+	  $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(filter ci,$(TIER)),-m "not torture and not images")
 
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'

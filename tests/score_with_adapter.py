@@ -1,6 +1,6 @@
-"""A program: the log-probability of an answer from vLLM with an adapter beside the base model, and a reply kept to a schema.
+"""A program: the log-probability of an answer with an adapter beside the base model, a greedy answer, a reply kept to a schema.
 
-python score_with_adapter.py CONFIG ADAPTER -> one JSON line
+python score_with_adapter.py vllm|openai CONFIG ADAPTER -> one JSON line
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from lengthen.evaluate.judge.reply import read_grades, reply_tokens, schema
 
 
 async def main() -> dict[str, object]:
-    adapter = Adapter(Path(sys.argv[2]), "a" * 64)
-    engine = open_engine("vllm", load_config(Path(sys.argv[1])), [adapter], with_base=True)
+    adapter = Adapter(Path(sys.argv[3]), "a" * 64)
+    engine = open_engine(sys.argv[1], load_config(Path(sys.argv[2])), [adapter], with_base=True)
     prompt, answers = Prompt("Where is the bread?"), ["The bread is near the window.", "Every garden."]
     grades = SamplingParameters(0.0, 1.0, 0, 1.0, reply_tokens(5), 1, json.dumps(schema(5)))
-    base, tuned, reply = await asyncio.gather(
-        engine.score(prompt, answers), engine.score(prompt, answers, adapter=adapter), engine.complete(prompt, grades)
+    greedy = SamplingParameters(0.0, 1.0, 0, 1.0, 40, 1)
+    base, tuned, reply, begun = await asyncio.gather(
+        engine.score(prompt, answers),
+        engine.score(prompt, answers, adapter=adapter),
+        engine.complete(prompt, grades),
+        engine.complete(Prompt(prompt.user, "The river was quiet.\n\n"), greedy, adapter=adapter),
     )
     engine.close()
-    return {"base": base, "tuned": tuned, "grades": read_grades(reply.text)}
+    return {"base": base, "tuned": tuned, "grades": read_grades(reply.text), "begun": begun.text, "tokens": begun.tokens}
 
 
 if __name__ == "__main__":

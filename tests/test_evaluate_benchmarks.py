@@ -12,9 +12,9 @@ from conftest import refused, rows, succeed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lengthen.common.config import Config, load_config
+from lengthen.common.demand import KINDS, Kind
 from lengthen.evaluate.benchmark import demand_of, load_benchmark, load_guard, load_ruler, worded
 from lengthen.evaluate.case import spread
-from lengthen.evaluate.length import KINDS, Kind
 
 LONGEN = [
     {"language": "en", "range": "2-4k", "type": "about", "constraint": "around 2,000 words", "query": "Write of rain: 2,000 words."},

@@ -30,7 +30,7 @@ def judged(config: Path, folder: Path, words: list[str], url: str, **settings: A
     """Scores of one training text for each word, by that word."""
     content = [expansion_row(n, "A short text.", f"{TEXT} The {word} river.") for n, word in enumerate(words)]
     write(folder / "e", EXPANSIONS, content)
-    judge = {"model": "m", "url": url, "api_key_variable": "JUDGE_KEY", "timeout_seconds": 0.5, "retries": 2, **settings}
+    judge = {"model": "m", "url": url, "api_key_variable": "JUDGE_KEY", "timeout_seconds": 30.0, "retries": 2, **settings}
     common = ("--config", config, "--input", folder / "e", "--output", folder / "s")
     told = succeed("evaluate", *common, "--set", f"evaluate.judge={json.dumps(judge)}")
     assert "sk-secret-key" not in told.output
@@ -41,14 +41,15 @@ SCORED = {"plain", "busyonce", "failsonce", "brokenonce", "fenced", "tabled", "s
 
 
 def test_every_row_ends_scored_or_with_a_reason(config: Path, tmp_path: Path, server: Judge) -> None:
-    found = judged(config, tmp_path, ["plain", *BEHAVIOURS], server.url, input_price=2.0, output_price=10.0)
+    prompt = [word for word in BEHAVIOURS if word != "tooslow"]
+    found = judged(config, tmp_path, ["plain", *prompt], server.url, input_price=2.0, output_price=10.0)
     notes = {word: row["judge_note"] for word, row in found.items() if row["quality"] is None}
-    assert set(notes) == set(BEHAVIOURS) - SCORED
+    assert set(notes) == set(prompt) - SCORED
     for word in SCORED:
         row = found[word]
         assert {name: row[f"quality_{name}"] for name in QUALITIES} == {name: float(GOOD[name]) for name in QUALITIES}, word
         assert row["quality"] == 6.0 and row["judge_note"] is None
-    for word in ("failsalways", "busyalways", "tooslow"):
+    for word in ("failsalways", "busyalways"):
         assert notes[word].startswith("unreachable: "), word
     for word in ("refuses", "filtered"):
         assert notes[word].startswith("refused: "), word
@@ -68,6 +69,12 @@ def test_every_row_ends_scored_or_with_a_reason(config: Path, tmp_path: Path, se
     assert (figures["judged"], figures["without_score"]) == (len(SCORED), len(notes))
     assert figures["input_tokens"] == sum(row["judge_input_tokens"] for row in found.values())
     assert manifest.tokens == 0  # none by the evaluated model
+
+
+def test_a_judge_that_keeps_silent_is_given_up(config: Path, tmp_path: Path, server: Judge) -> None:
+    [row] = judged(config, tmp_path, ["tooslow"], server.url, timeout_seconds=0.3, retries=1).values()
+    assert row["quality"] is None and row["judge_note"] == "unreachable: timed out"
+    assert server.asked["tooslow"] > 1
 
 
 def test_the_request_asks_for_the_schema_and_keeps_the_texts_apart(config: Path, tmp_path: Path, server: Judge) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 import trainings
-from conftest import rows
+from conftest import rows, succeed
+from lengthen.finetune import launch
 from safetensors.numpy import load_file
 
 pytestmark = [pytest.mark.engine, pytest.mark.ci]
@@ -22,7 +24,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
-    """A folder with rows and the output of one rank in float32. 11 rows in steps of 4: the last step of an epoch is uneven."""
+    """A folder with rows and the output of one rank in float32. 11 rows in steps of 4: one step of an epoch is smaller."""
     folder = tmp_path_factory.mktemp("ranks")
     config = trainings.config(folder, model, **SETTINGS)
     trainings.train(config, trainings.expansions(folder / "data"), folder / "one", "--set", "model.dtype=float32")
@@ -51,6 +53,30 @@ def test_two_ranks_make_the_adapter_of_one(workshop: tuple[Path, Path], zero: st
     trainings.train(config, folder / "data", folder / zero, *more)
     assert trainings.losses(folder / zero) == pytest.approx(trainings.losses(folder / "one"), rel=TOLERANCE)
     assert largest_difference(folder / "one", folder / zero) < TOLERANCE
+
+
+def test_two_ranks_use_the_output_layer_equally_often(workshop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows with answers of unlike length go through it in unlike numbers of pieces; ZeRO-3 gathers it for each from all ranks."""
+    folder, config = workshop
+    monkeypatch.setattr(launch, "_PROGRAM", [str(Path(__file__).with_name("train_in_pieces.py"))])
+    more = ("--set", "model.dtype=float32", "--set", "finetune.processes=2", "--set", "finetune.deepspeed=zero3")
+    succeed("finetune", *trainings.arguments(config, folder / "data", folder / "pieces", *more))
+    assert trainings.losses(folder / "pieces") == pytest.approx(trainings.losses(folder / "one"), rel=TOLERANCE)
+    assert largest_difference(folder / "one", folder / "pieces") < TOLERANCE
+
+
+def test_two_ranks_that_share_every_row_make_the_adapter_of_one(tmp_path: Path, model: Path) -> None:
+    """DeepSpeed-Ulysses, on a model whose attention matters; 11 rows in pairs: some forward pass has a row less."""
+    learner, data = tiny.build_learner(tmp_path / "model", model), trainings.expansions(tmp_path / "data")
+    config = trainings.config(tmp_path, learner, **SETTINGS | {"epochs": 1, "rows_per_device": 2, "validation_share": 0.2, "lora": {}})
+    trainings.train(config, data, tmp_path / "one", "--set", "model.dtype=float32")
+    shared = ("finetune.processes=2", "finetune.sequence_parallel=2", "finetune.deepspeed=zero3", "finetune.gradient_checkpointing=true")
+    more = [part for setting in ("model.dtype=float32", *shared) for part in ("--set", setting)]
+    trainings.train(config, data, tmp_path / "shared", *more)
+    assert trainings.losses(tmp_path / "shared") == pytest.approx(trainings.losses(tmp_path / "one"), rel=TOLERANCE)
+    assert largest_difference(tmp_path / "one", tmp_path / "shared") < TOLERANCE
+    ours, theirs = (rows(tmp_path / name, "adapters")[0]["eval_loss"] for name in ("one", "shared"))
+    assert theirs == pytest.approx(ours, rel=TOLERANCE)
 
 
 def test_two_ranks_that_were_stopped_go_on_exactly(workshop: tuple[Path, Path]) -> None:

@@ -20,7 +20,7 @@ LONG = " ".join(f"river{n} stone{n} keeps." for n in range(20))
 # Which sections of the config decide a stage's rows, beside the seed, the languages and the model.
 SECTIONS = {"augment": ["augment"], "generate": ["generate", "check"], "expand": ["expand", "check"], "evaluate": ["evaluate"]}
 STOPPING = {"augment.max_rejected_share", "generate.max_rejected_share", "expand.max_rejected_share"}
-LITERAL = {"model.dtype": "float16", "expand.target_growth": 3.0,
+LITERAL = {"model.dtype": "float16", "expand.target_growth": 3.0, "engine.endpoint": "{url: http://localhost/v1, model: m}",
            "evaluate.lengths": [[10, 20], [20, 30], [30, 40]], "evaluate.ruler": [7]}  # fmt: skip
 
 

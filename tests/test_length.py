@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from lengthen.common.bootstrap import estimate
+from lengthen.common.demand import KINDS, Demand, Kind, bounds
 from lengthen.evaluate.case import Case
-from lengthen.evaluate.length import KINDS, Demand, Kind, bounds, length_score, s_l
+from lengthen.evaluate.length import length_score, s_l
 from lengthen.evaluate.score import measures
 
 

@@ -1,9 +1,7 @@
-"""All five stages through their command lines: on echo, and on the real vLLM and DeepSpeed with a tiny model."""
+"""All five stages through their command lines, on echo."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,9 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from conftest import ROOT, rows, snapshot, succeed
-from lengthen.common.engine.protocol import Adapter
-from lengthen.common.model import open_adapter, open_model
+from conftest import rows, snapshot, succeed
 from lengthen.common.store.manifest import read_manifest
 
 STAGES = ("instructions", "responses", "expansions", "generator", "extender", "scores")
@@ -148,27 +144,3 @@ def test_a_stage_stopped_by_sigterm_saves_what_is_finished_and_goes_on_from_ther
     assert finished.returncode == 0, finished.stderr
     manifest = read_manifest(tmp_path / "r")
     assert manifest is not None and manifest.rows_in == 80
-
-
-@pytest.mark.engine
-def test_the_real_engines_make_an_iteration_with_a_tiny_model(tmp_path: Path, model: Path) -> None:
-    """vLLM and DeepSpeed in processes of their own, as the Makefile starts them; the whole iteration and its table."""
-    config = tiny.write_config(tmp_path / "config.yaml", model)
-    command = ["make", "iteration", f"CONFIG={config}", f"RUN={tmp_path / 'run'}"]
-    environment = {**os.environ, "MAKEFLAGS": "", "COLUMNS": "140"}
-    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-6000:]
-    assert "the generator writes" in made.stdout
-    here = tmp_path / "run" / "iter-01"
-    for row in rows(here / "expansions", "expansions"):
-        assert row["expansion_words"] > 1.2 * row["response_words"]
-        assert set(row["expansion"].lower().replace(".", "").split()) <= {word.lower() for word in tiny.WORDS + tiny.STARTS}
-    base = open_model(model)
-    adapters = {role: open_adapter(here / role, base) for role in ("generator", "extender")}
-    assert all(isinstance(adapter, Adapter) for adapter in adapters.values())
-    assert {row["adapter"] for row in rows(here / "scores", "scores")} == {adapters["generator"].sha256}
-    assert {row["adapter"] for row in rows(tmp_path / "run" / "iter-00" / "scores", "scores")} == {None}
-    trained = rows(here / "extender", "adapters")[0]
-    assert trained["steps"] > 0 and trained["train_loss"] > 0
-    settings = json.loads((adapters["extender"].path / "adapter_config.json").read_text())
-    assert settings["r"] == 8

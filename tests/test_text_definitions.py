@@ -6,8 +6,9 @@ import random
 from fractions import Fraction
 
 import pytest
+from lengthen.common.demand import Kind, bounds
 from lengthen.common.text.words import count_words, count_words_latin_runs
-from lengthen.evaluate.length import Kind, bounds, length_score, s_l
+from lengthen.evaluate.length import length_score, s_l
 
 # Text, LonGen's words, LongBench-Write's words: counted by hand.
 BY_HAND = [

@@ -33,8 +33,12 @@ def config(folder: Path, model: Path, **finetune: Any) -> Path:
 
 
 def command(config: Path, data: Path, output: Path, *more: object) -> list[str]:
-    fixed = [sys.executable, "-m", "lengthen.finetune", "--config", str(config), "--input", str(data), "--output", str(output)]
-    return [*fixed, "--role", "generator", *(str(argument) for argument in more)]
+    return [sys.executable, "-m", "lengthen.finetune", *arguments(config, data, output, *more)]
+
+
+def arguments(config: Path, data: Path, output: Path, *more: object) -> list[str]:
+    fixed = ["--config", config, "--input", data, "--output", output, "--role", "generator"]
+    return [str(argument) for argument in (*fixed, *more)]
 
 
 def train(config: Path, data: Path, output: Path, *more: object) -> str:

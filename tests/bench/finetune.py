@@ -89,6 +89,7 @@ def plan(folder: Path, rows: Path, model: Path) -> dict[str, Any]:
         "seed": 1, "ranks": 1, "checkpoint_steps": 10**6, "digest": "bench", "scratch": str(folder),
         "checkpoints": str(folder / "checkpoints"), "resume": None, "epochs": 1, "rows_per_step": BATCH, "rows_per_device": BATCH,
         "learning_rate": 1e-4, "warmup_ratio": 0.1, "scheduler": "cosine", "gradient_checkpointing": False, "lora": LORA,
+        "sequence_parallel": 1,
     }  # fmt: skip
 
 

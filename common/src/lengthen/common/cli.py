@@ -46,7 +46,11 @@ _COMMON = (
     click.version_option(__version__, prog_name="lengthen"),
 )
 _ENGINE = click.option(
-    "--engine", type=click.Choice(["vllm", "echo"]), default="vllm", show_default=True, help="echo: random words, no model."
+    "--engine",
+    type=click.Choice(["vllm", "openai", "echo"]),
+    default="vllm",
+    show_default=True,
+    help="openai: servers of the same model (engine.endpoint in the config); echo: random words, no model.",
 )
 
 

@@ -14,11 +14,17 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from lengthen.common.errors import UserError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Language = Literal["en", "zh"]  # the rows of `text.languages.LANGUAGES`
+
+
+def plain_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")) or "@" in url:
+        raise ValueError("url must begin with http:// or https:// and hold no password")
+    return url
 
 
 class Section(BaseModel):
@@ -31,6 +37,21 @@ class Model(Section):
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
 
 
+class Endpoint(Section):
+    """An OpenAI-compatible API that serves `model.path` (`--engine openai`)."""
+
+    url: str  # such as http://localhost:8000/v1
+    model: str  # its name there
+    api_key_variable: str | None = None  # the NAME of the environment variable that holds the key
+    timeout_seconds: Annotated[float, Field(gt=0)] = 600.0  # without a sign of life
+    retries: Annotated[int, Field(ge=0)] = 5  # of a request that timed out, broke off or met a busy or failing server
+
+    @field_validator("url")
+    @classmethod
+    def _url_holds_no_password(cls, url: str) -> str:
+        return plain_url(url)
+
+
 class Engine(Section):
     """How the engine runs: speed and memory, never which text is wanted."""
 
@@ -40,6 +61,7 @@ class Engine(Section):
     cpu_cache_gib: Count = 4  # KV cache on a CPU
     gpu_memory_share: Share = 0.9  # of each GPU, on a GPU
     tensor_parallel: Count = 1  # GPUs one engine is spread over
+    endpoint: Endpoint | None = None  # for `--engine openai`
 
 
 class Echo(Section):
@@ -124,7 +146,7 @@ class Finetune(Section):
     earlier_share: Share = 0.0  # rows of earlier iterations' expansions (further --input) that take part
     short_share: Share = 0.0  # rows that teach the generator the short answer instead, against forgetting it
     drop_lines: Share = 0.2  # lines of the extender's draft that are left out
-    max_tokens_generator: Count = 16384
+    max_tokens_generator: Count = 16384  # of the writer's rows too: they are of the same shape
     max_tokens_extender: Count = 32768  # its rows hold the draft and the expansion
     max_over_long_share: Share = 0.05
     lora: Lora = Lora()
@@ -135,6 +157,7 @@ class Finetune(Section):
     rows_per_step: Count = 8  # over all devices
     rows_per_device: Count = 1
     processes: Count = 1  # on each machine: one a GPU
+    sequence_parallel: Count = 1  # processes that share each row, where it is too long for one
     deepspeed: Literal["zero2", "zero3", "zero3_offload"] = "zero3_offload"
     gradient_checkpointing: bool = True
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -142,8 +165,11 @@ class Finetune(Section):
 
     @model_validator(mode="after")
     def _step_is_whole(self) -> Finetune:
-        if self.rows_per_step % (self.rows_per_device * self.processes):
-            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes")
+        sharing, processes = self.sequence_parallel, self.processes
+        if max(sharing, processes) % min(sharing, processes):
+            raise ValueError("sequence_parallel must divide processes, or be a multiple of them on several machines")
+        if self.rows_per_step % (self.rows_per_device * max(1, processes // sharing)):
+            raise ValueError("rows_per_step must be a multiple of rows_per_device x processes / sequence_parallel")
         return self
 
 
@@ -166,8 +192,8 @@ class Judge(Section):
     def _endpoint_is_whole(self) -> Judge:
         if (self.model == "self") != (self.url is None):
             raise ValueError("give `model: self` alone, or the url of an endpoint with the name that its model has there")
-        if self.url is not None and (not self.url.startswith(("http://", "https://")) or "@" in self.url):
-            raise ValueError("url must begin with http:// or https:// and hold no password")
+        if self.url is not None:
+            plain_url(self.url)
         return self
 
 
@@ -188,6 +214,38 @@ class Evaluate(Section):
         return self
 
 
+class Kinds(Section):
+    """Shares of the kinds of length demands; together 1."""
+
+    about: Share = 0.40
+    range: Share = 0.25
+    above: Share = 0.10
+    below: Share = 0.25
+
+    @model_validator(mode="after")
+    def _shares_are_all(self) -> Kinds:
+        if abs(sum(self.model_dump().values()) - 1) > 1e-6:
+            raise ValueError("the shares of about, range, above and below must add up to 1")
+        return self
+
+
+class Release(Section):
+    """The dataset with length demands that comes after the last iteration (`make release`)."""
+
+    instructions: Count = 5000  # new ones, for the final generator; the paper's 10 x 500
+    iterations: list[Count] | None = None  # whose rows are collected (the final pass after N counts as N + 1); null: all
+    min_words: Annotated[int, Field(ge=2)] = 2000  # of an answer
+    answers: Count = 2  # of one instruction, at most
+    prefer: Literal["longest", "balanced"] = "longest"  # of several answers; balanced: the length that is rarest so far
+    max_similarity: Share = 0.8  # of two answers, and of two instructions: more, and one of them is left out; 1: none is
+    min_quality: Annotated[float, Field(ge=1, le=10)] = 6.0  # a judge's mean grade, of the rows that have one
+    without_demand: Share = 0.1  # rows that stay without one, so that the writer knows plain instructions too
+    kinds: Kinds = Kinds()
+    attempts: Count = 3  # at a demand woven in by the model; then a sentence with it is put before or after
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.02  # of the instructions, at least one: kept from training
+    sampling: Sampling = Sampling(repetition_penalty=1.0, max_tokens=1024)  # the instruction's words have to be kept
+
+
 # They stop a run, make it safe or say how a judge is reached, but decide no row: with another value the same dataset goes on.
 _NO_MATTER = {"max_rejected_share", "max_over_long_share", "checkpoint_steps", "timeout_seconds", "retries", "api_key_variable"}
 
@@ -205,6 +263,7 @@ class Config(Section):
     expand: Expand = Expand()
     finetune: Finetune = Finetune()
     evaluate: Evaluate = Evaluate()
+    release: Release = Release()
 
     def fingerprint(self, *sections: str) -> dict[str, Any]:
         """The part of the configuration that decides a stage's rows: the named sections, flat, as `section.key`."""

@@ -11,10 +11,11 @@ from typing import Any
 from lengthen.common.tables import Table
 from lengthen.common.text.check import Refusal
 
-_TEXTS = {
+TEXTS = {
     "instructions": ("instruction",),
     "responses": ("instruction", "response"),
     "expansions": ("instruction", "response", "expansion"),
+    "dataset": ("query", "response"),
 }
 _CHARACTERS_A_TOKEN = 100  # no tokenizer packs more into each token of a prompt: such a text need not be tokenized to be too long
 
@@ -23,7 +24,7 @@ def flaw_of(table: Table, row: dict[str, Any], context_tokens: int) -> Refusal |
     """Why a row of `table` is unfit for any prompt, or None. Control tokens are the engine's to know (`check.unfit`)."""
     if empty := [name for name, value in row.items() if value is None and not table.schema.field(name).nullable]:
         return Refusal("empty", f"{', '.join(empty)} is null")
-    for name in _TEXTS.get(table.name, ()):
+    for name in TEXTS.get(table.name, ()):
         text: str = row[name]
         if not text.strip():
             return Refusal("empty", f"{name} is empty")

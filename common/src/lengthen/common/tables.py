@@ -27,7 +27,7 @@ def _table(name: str, version: int, **columns: pa.DataType) -> Table:
 
 _NULLABLE = {"adapter", "eval_loss", "loss", "learning_rate", "grad_norm", "tokens_per_second", "suitability", "lower",
              "upper", "asked", "length_score", "s_l", "judge", "adapter_sha256_before", "parent_id", "kept_headings", "kept_names",
-             "judge_note", "judge_cost"}  # fmt: skip
+             "judge_note", "judge_cost", "demand", "demand_by"}  # fmt: skip
 _S, _I, _F = pa.string(), pa.int64(), pa.float64()
 
 INSTRUCTIONS = _table(
@@ -66,11 +66,18 @@ SCORES = _table(
     judge_input_tokens=_I, judge_output_tokens=_I, judge_cost=_F, adapter=_S, iteration=_I, model=_S, sample=_I, seed=_I,
 )  # fmt: skip
 
+# The release. Where the query asks for no length, `kind` is "none", and lower, upper, demand and demand_by are null.
+# `demand_by`: "model" or "template" put it there, "instruction" had it already. `source`: the table that `source_id` is an id of.
+DATASET = _table(
+    "dataset", 1, id=_S, query=_S, response=_S, language=_S, words=_I, kind=_S, lower=_I, upper=_I, demand=_S, demand_by=_S,
+    split=_S, instruction_id=_S, source=_S, source_id=_S, attempts=_I, tokens=_I, digest=_S, iteration=_I, model=_S, seed=_I,
+)  # fmt: skip
+
 REJECTED = _table(
     "rejected", 1, id=_S, parent_id=_S, reason=_S, detail=_S, text=_S, attempts=_I, tokens=_I,
 )  # fmt: skip
 
-TABLES = {t.name: t for t in (INSTRUCTIONS, RESPONSES, EXPANSIONS, ADAPTERS, TRAIN_LOG, SCORES, REJECTED)}
+TABLES = {t.name: t for t in (INSTRUCTIONS, RESPONSES, EXPANSIONS, ADAPTERS, TRAIN_LOG, SCORES, DATASET, REJECTED)}
 
 
 def check_schema(table: Table, schema: pa.Schema, where: str) -> None:

@@ -8,7 +8,7 @@ from lengthen.common.config import Config
 from lengthen.common.engine.protocol import Adapter, Engine
 from lengthen.common.errors import UserError
 
-ENGINES = ("vllm", "echo")
+ENGINES = ("vllm", "openai", "echo")
 
 
 def open_engine(kind: str, config: Config, adapters: list[Adapter], with_base: bool = False) -> Engine:
@@ -17,6 +17,10 @@ def open_engine(kind: str, config: Config, adapters: list[Adapter], with_base: b
         from lengthen.common.engine.echo import EchoEngine
 
         return EchoEngine(config)
+    if kind == "openai":
+        from lengthen.common.engine.openai_engine import OpenaiEngine
+
+        return OpenaiEngine(config, adapters)
     if importlib.util.find_spec("vllm") is None:
         raise UserError("--engine vllm: vLLM is not installed; run `make setup`, or try the pipeline with --engine echo")
     from lengthen.common.engine.vllm_engine import VllmEngine

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=FILE, help="Your own seeds: JSON lines with id, language, instruction, category. Default: ours.")
 @click.option("--input", "earlier", multiple=True, type=FOLDER, help="Instructions of an earlier iteration: not to be repeated.")
 @click.option("--benchmark", "benchmarks", multiple=True, type=FILE, help="Prompts to keep clear of, beside the built-in ones.")
-def main(job: Job, seeds: Path | None, earlier: tuple[Path, ...], benchmarks: tuple[Path, ...]) -> None:
+@click.option("--release", is_flag=True, help="The final pass: release.instructions of them, with ids of their own.")
+def main(job: Job, seeds: Path | None, earlier: tuple[Path, ...], benchmarks: tuple[Path, ...], release: bool) -> None:
     """Grow a pool of instructions that deserve a long answer.
 
     The model continues a list of example instructions with one more; the base model judges whether it can guide a long
@@ -25,7 +26,7 @@ def main(job: Job, seeds: Path | None, earlier: tuple[Path, ...], benchmarks: tu
     """
     from lengthen.augment.stage import augment
 
-    augment(job, seeds, list(earlier), list(benchmarks))
+    augment(job, seeds, list(earlier), list(benchmarks), release)
 
 
 if __name__ == "__main__":

@@ -47,5 +47,10 @@ class Contamination:
 
 def shingles(text: str) -> set[tuple[str, ...]]:
     """The 3-grams of a text's units, punctuation aside."""
-    found = [bare for unit in units(text) if (bare := unit.strip(_MARKS))]
+    found = bare_units(text)
     return {tuple(found[start : start + _SHINGLE]) for start in range(max(1, len(found) - _SHINGLE + 1))}
+
+
+def bare_units(text: str) -> list[str]:
+    """The units of a text without punctuation."""
+    return [bare for unit in units(text) if (bare := unit.strip(_MARKS))]

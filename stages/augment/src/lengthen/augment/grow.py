@@ -39,14 +39,17 @@ class Slot:
     tokens: int = 0
 
 
-def slots(job: Job, count: int, categories: dict[str, list[str]]) -> list[Slot]:
-    """The slots of an iteration, dealt evenly to the languages and to each language's categories."""
+def slots(job: Job, count: int, categories: dict[str, list[str]], purpose: str = "slot") -> list[Slot]:
+    """The slots of an iteration, dealt evenly to the languages and to each language's categories.
+
+    Another purpose than an iteration's own gives other ids, and so other seeds.
+    """
     languages = job.config.languages
     found = []
     for number in range(count):
         turn, at = divmod(number, len(languages))
         language = languages[at]
-        work = Work(row_id("augment", job.iteration, "slot", number), "", number, str(language))
+        work = Work(row_id("augment", job.iteration, purpose, number), "", number, str(language))
         found.append(Slot(work, categories[language][turn % len(categories[language])]))
     return found
 

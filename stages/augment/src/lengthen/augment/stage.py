@@ -31,23 +31,25 @@ from lengthen.common.text.words import count_words
 METHOD = 2  # raise it when the same settings give other rows than before
 
 
-def augment(job: Job, seeds_file: Path | None, earlier: list[Path], benchmark_files: list[Path]) -> None:
+def augment(job: Job, seeds_file: Path | None, earlier: list[Path], benchmark_files: list[Path], release: bool = False) -> None:
     """The stage. See `__main__`."""
     seeds = load_seeds(job.config.languages, seeds_file)
     datasets = [open_dataset(folder, INSTRUCTIONS) for folder in earlier]
     benchmarks = [read_benchmark(file) for file in (None, *benchmark_files)]
     model = job.open_model()
     asking = {str(language): _asking(language) for language in job.config.languages}
-    origin = job.origin(METHOD, model, ["augment"], _inputs(job, seeds, datasets, benchmarks, asking), _prompts(asking))
+    wanted = job.config.release.instructions if release else job.config.augment.instructions
+    inputs = _inputs(job, seeds, datasets, benchmarks, asking) | ({"release": str(wanted)} if release else {})
+    origin = job.origin(METHOD, model, ["augment"], inputs, _prompts(asking))
     if job.is_complete(origin):
         return
     settings, contamination = job.config.augment, Contamination(benchmarks)
-    count = min(job.limit or settings.instructions, settings.instructions)
+    count = min(job.limit or wanted, wanted)
     if job.dry_run:
         job.say_plan(rows=count, at_most_tokens=count * settings.attempts * settings.sampling.max_tokens)
         return
     categories = {language: sorted({seed.category for seed in seeds if seed.language == language}) for language in asking}
-    open_slots = slots(job, count, categories)
+    open_slots = slots(job, count, categories, "release" if release else "slot")
     with job.writer(INSTRUCTIONS, origin, replays=True) as writer:
 
         def work(engine: Engine) -> None:

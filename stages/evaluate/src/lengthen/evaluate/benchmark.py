@@ -11,10 +11,10 @@ from typing import Any
 
 from lengthen.common.benchmark import BUILTIN, BenchmarkFile, read_benchmark
 from lengthen.common.config import Config
+from lengthen.common.demand import Demand, Kind
 from lengthen.common.ids import text_digest
 from lengthen.evaluate.case import Case
 from lengthen.evaluate.formats import read_cases
-from lengthen.evaluate.length import Demand, Kind
 
 
 def load_benchmark(file: Path | None, config: Config) -> tuple[list[Case], str]:

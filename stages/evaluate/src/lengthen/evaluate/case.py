@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from lengthen.evaluate.length import Demand
+from lengthen.common.demand import Demand
 
 Part = Literal["benchmark", "ruler", "guard", "data"]
 Item = TypeVar("Item")

@@ -88,7 +88,7 @@ def table_of(first: Dataset, second: Dataset) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("measure", "first", "second", "difference", "95 % interval", "prompts"):
+    for name in ("measure", "first", "second", "change", "95 % interval", "pairs"):
         table.add_column(name, justify="left" if name == "measure" else "right", no_wrap=True)
     for line in compared(*(list(dataset.rows([*FIGURE_COLUMNS, "seed"])) for dataset in (first, second))):
         low, high = _number(line.difference.low, "+"), _number(line.difference.high, "+")

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from lengthen.common.benchmark import BenchmarkFile
+from lengthen.common.demand import Demand, Kind
 from lengthen.common.errors import UserError
 from lengthen.common.text.languages import script_units
 from lengthen.evaluate.case import Case
-from lengthen.evaluate.length import Demand, Kind
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _NUMBER = re.compile(r"\d[\d,]*")

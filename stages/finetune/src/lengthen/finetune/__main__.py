@@ -1,4 +1,4 @@
-"""python -m lengthen.finetune --config C --input EXPANSIONS --output DIR --role generator|extender [--adapter DIR]"""
+"""python -m lengthen.finetune --config C --input EXPANSIONS --output DIR --role generator|extender|writer [--adapter DIR]"""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ if TYPE_CHECKING:
 
 
 @stage_command("finetune", engine=False)
-@click.option("--input", "expansions", required=True, multiple=True, type=FOLDER, help="Expansions; several are mixed.")
-@click.option("--role", required=True, type=click.Choice(["generator", "extender"]), help="What the adapter learns.")
+@click.option(
+    "--input",
+    "expansions",
+    required=True,
+    multiple=True,
+    type=FOLDER,
+    help="Expansions, several are mixed; for the writer a release.",
+)
+@click.option("--role", required=True, type=click.Choice(["generator", "extender", "writer"]), help="What the adapter learns.")
 @click.option("--adapter", type=FOLDER, help="The adapter of the iteration before, to go on training; none: a new one.")
 def main(job: Job, expansions: tuple[Path, ...], role: str, adapter: Path | None) -> None:
-    """Train a LoRA adapter with DeepSpeed on the selected expansions.
+    """Train a LoRA adapter with DeepSpeed on the selected expansions, or the writer on a release.
 
     The generator learns instruction -> expansion; the extender learns extend prompt with the instruction and the thinned
-    short answer -> expansion. The loss covers the answer and its end token. No row is ever cut: one that is longer than
-    `finetune.max_tokens_ROLE` goes to .rejected/.
+    short answer -> expansion; the writer learns query -> response, with the release's test split for validation. The loss
+    covers the answer and its end token. No row is ever cut: one that is longer than `finetune.max_tokens_generator` or
+    `max_tokens_extender` goes to .rejected/.
     """
     from lengthen.finetune.stage import finetune
 

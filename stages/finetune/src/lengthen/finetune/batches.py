@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from lengthen.common.ids import row_random
 
-_WINDOW_STEPS = 16  # rows are sorted by length within a window of so many steps: nearly as even as sorting all, still random
-_WINDOWS = 4  # an epoch has at least so many windows, else the same few rows would always meet
+# Rows are sorted by a length that is up to so much off, drawn anew each epoch, else the same few rows would always meet.
+# 48 rows of 100 to 1,600 tokens in fours: 11 % padding; sorted exactly 9 %, shuffled 50 %.
+_LENGTH_NOISE = 0.15
 
 
 class Step(NamedTuple):
-    """One optimizer step. `micros` are row numbers, one list a forward pass; the last of an epoch may hold empty ones."""
+    """One optimizer step. `micros` are row numbers, one list a forward pass; one step of an epoch may hold empty ones."""
 
     epoch: int  # from 1
     micros: list[list[int]]
@@ -62,13 +64,12 @@ def padding_share(steps: Sequence[Step], lengths: Sequence[int]) -> float:
 
 def _epoch(lengths: Sequence[int], rows_per_step: int, seed: int, epoch: int) -> list[list[int]]:
     dice = row_random(seed, f"epoch-{epoch}", "order")
-    rows = list(range(len(lengths)))
-    dice.shuffle(rows)
-    window = rows_per_step * max(1, min(_WINDOW_STEPS, len(rows) // (rows_per_step * _WINDOWS)))
-    steps = []
-    for begin in range(0, len(rows), window):
-        near = sorted(rows[begin : begin + window], key=lambda row: -lengths[row])
-        steps += [near[first : first + rows_per_step] for first in range(0, len(near), rows_per_step)]
+    noisy = [length * dice.uniform(1 - _LENGTH_NOISE, 1 + _LENGTH_NOISE) for length in lengths]
+    rows = sorted(range(len(lengths)), key=lambda row: -noisy[row])
+    counts = [len(rows[first : first + rows_per_step]) for first in range(0, len(rows), rows_per_step)]
+    dice.shuffle(counts)  # else the smaller step would always have the shortest rows, and each of them more weight
+    left = iter(rows)
+    steps = [list(islice(left, count)) for count in counts]
     dice.shuffle(steps)
     if epoch == 1:
         longest = lengths.index(max(lengths))

@@ -38,7 +38,7 @@ def memory_bytes(plan: dict[str, Any], longest: int, model: Path) -> float | Non
     if plan["deepspeed"]["zero_optimization"]["stage"] == 3:
         base = 0 if "offload_param" in plan["deepspeed"]["zero_optimization"] else base / plan["ranks"]
     adapter = plan["lora"]["rank"] * layers * (8 * hidden + 3 * (hidden + inner))
-    tokens = longest * plan["rows_per_device"]
+    tokens = longest * plan["rows_per_device"] / plan["sequence_parallel"]
     layer = tokens * size * (12 * hidden + 6 * inner)
     activations = layers * tokens * size * hidden + layer if plan["gradient_checkpointing"] else layers * layer
     return float(base + adapter * (6 + 12 / plan["ranks"]) + activations + min(_LOGIT_BYTES, 10 * tokens * vocabulary))

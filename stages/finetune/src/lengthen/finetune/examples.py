@@ -1,4 +1,4 @@
-"""What each role learns from an expansion: a prompt and its answer (Self-Lengthen, section 3.3; arXiv 2410.23933)."""
+"""What each role learns from a row: a prompt and its answer (Self-Lengthen, section 3.3; arXiv 2410.23933)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Example(NamedTuple):
 
 
 def example(row: dict[str, Any], role: str, drop_lines: float, seed: int) -> Example:
-    """A training example from a row of `expansions`, exactly as inference asks for it."""
+    """A training example from a row of `expansions`, or of `dataset` for the writer, exactly as inference asks for it."""
+    if role == "writer":
+        return Example(Prompt(row["query"]), row["response"])
     if role == "generator":
         return Example(Prompt(row["instruction"]), row["expansion"])
     draft = thinned(row["response"], drop_lines, seed, row["id"])

@@ -21,6 +21,7 @@ from lengthen.common.errors import EXIT_SIGINT, EXIT_SIGTERM, Stopped, Transient
 from lengthen.common.store.lock import lost
 
 PLAN, STOP, OUTCOME = "plan.json", "stop", "outcome.json"
+_PROGRAM = ["-m", "lengthen.finetune.train"]
 
 
 def machines() -> int:
@@ -66,7 +67,7 @@ def train(folder: Path, processes: int, over: Callable[[], bool] = lambda: False
     """
     command = [sys.executable, "-m", "lengthen.finetune.torchrun", f"--nproc-per-node={processes}"]
     command += ["--rdzv-conf=timeout=3600"] if machines() > 1 else ["--standalone"]  # machine 0 makes its rows first
-    command += ["-m", "lengthen.finetune.train", str(folder)]
+    command += [*_PROGRAM, str(folder)]
     # A session of its own: an interrupt from the terminal reaches this process alone, which asks the ranks to stop.
     child = subprocess.Popen(command, env=_environment(processes), start_new_session=True)
     code, stopped = _wait(child, folder, over)

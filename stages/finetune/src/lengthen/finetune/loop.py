@@ -22,9 +22,10 @@ from lengthen.finetune.engine import check_head, open_engine, peak_bytes
 from lengthen.finetune.failures import judge
 from lengthen.finetune.launch import STOP
 from lengthen.finetune.schedule import learning_rate
+from lengthen.finetune.sharing import slices
 from lengthen.finetune.tokens import TokenData
 from safetensors.torch import load_file, save_file
-from torch import distributed
+from torch import Tensor, distributed
 
 
 class Trainer:
@@ -33,6 +34,8 @@ class Trainer:
     def __init__(self, plan: dict[str, Any], folder: Path) -> None:
         self.plan, self.folder = plan, folder
         self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
+        self.sharing = plan["sequence_parallel"]
+        self.group, self.groups = self.rank // self.sharing, self.ranks // self.sharing  # the ranks of a group share rows
         self.train = TokenData(Path(plan["train"]))
         self.validation = TokenData(Path(plan["validation"])) if plan["validation"] else None
         self.steps = training_steps(self.train.lengths, plan["epochs"], plan["rows_per_step"], plan["rows_per_device"], plan["seed"])
@@ -43,7 +46,7 @@ class Trainer:
     def run(self) -> dict[str, Any]:
         """Train to the end, or until told to stop; returns the outcome."""
         self._resume()
-        check_head(self.engine, *(tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device)))
+        check_head(self.engine, *self._mine(*(tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device))))
         for number in range(self.done + 1, len(self.steps) + 1):
             stop = self._step(number, self.steps[number - 1])
             if number == len(self.steps):
@@ -62,10 +65,10 @@ class Trainer:
         """
         began, rate = time.monotonic(), self._set_rate(number)
         answers = sum(self.train.answers[row] for row in step.rows)
-        total, share = 0.0, step.share(self.rank, self.ranks)
+        total, share = 0.0, step.share(self.group, self.groups)
         for place, rows in enumerate(share):
             torch.manual_seed(attempt_seed(self.plan["seed"], f"step-{number}", place * self.ranks + self.rank))
-            loss = self.engine(*self.train.batch(rows, self.engine.device))
+            loss = self.engine(*self._mine(*self.train.batch(rows, self.engine.device)))
             # DeepSpeed takes the mean over ranks: undone here, so that every token of the step weighs the same.
             self.engine.backward(loss * self.ranks / answers, scale_wrt_gas=False)
             total += float(loss.detach())
@@ -91,6 +94,13 @@ class Trainer:
         self._tell(row)
         return bool(stop)
 
+    def _mine(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A batch's ids and targets, or this rank's slice of them with its positions, where ranks share rows."""
+        if self.sharing == 1:
+            return ids, targets, None
+        place: int = self.rank % self.sharing
+        return slices(ids, targets, self.plan["rows_per_device"], self.sharing)[place]
+
     def _set_rate(self, number: int) -> float:
         plan = self.plan
         rate = learning_rate(number, len(self.steps), plan["learning_rate"], plan["warmup_ratio"], plan["scheduler"])
@@ -109,8 +119,8 @@ class Trainer:
         self.engine.eval()
         total = 0.0
         with torch.no_grad():
-            for rows in evaluation_micros(self.validation.lengths, self.plan["rows_per_device"], self.ranks)[self.rank :: self.ranks]:
-                total += float(self.engine(*self.validation.batch(rows, self.engine.device)))
+            for rows in evaluation_micros(self.validation.lengths, self.plan["rows_per_device"], self.groups)[self.group :: self.groups]:
+                total += float(self.engine(*self._mine(*self.validation.batch(rows, self.engine.device))))
         self.engine.train()
         return self._summed(total)[0] / sum(self.validation.answers)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lengthen.finetune.sharing import ATTENTION
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -17,7 +18,12 @@ from transformers import AutoModelForCausalLM
 def load(plan: dict[str, Any]) -> PeftModel:
     """The base model with a new adapter, the same numbers on every rank, or with the one to go on training."""
     base = AutoModelForCausalLM.from_pretrained(
-        plan["model"], dtype=precision(plan), trust_remote_code=False, use_safetensors=True, local_files_only=True
+        plan["model"],
+        dtype=precision(plan),
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+        attn_implementation=ATTENTION if plan["sequence_parallel"] > 1 else None,
     )
     base.config.use_cache = False
     if plan["gradient_checkpointing"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from lengthen.finetune.rows import IGNORED
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
@@ -28,27 +28,37 @@ class AnswerLoss(nn.Module):  # type: ignore[misc]
         self.vocabulary = int(model.get_base_model().config.get_text_config().vocab_size)
         self.piece = max(1, _LOGITS // self.vocabulary)
 
-    def forward(self, input_ids: Tensor, labels: Tensor, whole: bool = False) -> Tensor:
+    def forward(self, input_ids: Tensor, targets: Tensor, positions: Tensor | None = None, whole: bool = False) -> Tensor:
         """A scalar in float32.
 
         Args:
             input_ids: [rows, tokens], padded on the right: what follows a token doesn't touch it, so no mask is needed.
-            labels: [rows, tokens], IGNORED outside of answers.
+            targets: [rows, tokens], the token that follows each; IGNORED where that isn't of an answer.
+            positions: [rows, tokens], of each token in its row, where this rank has a slice of it; None: whole rows.
             whole: let the model make its logits by itself, all at once, to compare.
         """
-        targets = labels[:, 1:]
         answer = targets != IGNORED
+        inputs = {"input_ids": input_ids, "position_ids": positions, "use_cache": False}
         if whole:
-            return _summed(self.model(input_ids=input_ids, use_cache=False).logits[:, :-1][answer], targets[answer])
+            return _summed(self.model(**inputs).logits[answer], targets[answer])
         decoder = self.model.get_base_model().get_decoder()  # LoRA's layers are inside
-        hidden = decoder(input_ids=input_ids, use_cache=False).last_hidden_state[:, :-1][answer]
-        pieces = list(zip(hidden.split(self.piece), targets[answer].split(self.piece), strict=True))
-        if len(pieces) == 1:
-            return self._piece(*pieces[0])
+        hidden, wanted = decoder(**inputs).last_hidden_state[answer], targets[answer]
+        count = _most(-(-len(hidden) // self.piece), hidden.device)
+        if count == 1:
+            return self._piece(hidden, wanted)
+        pieces = zip(hidden.tensor_split(count), wanted.tensor_split(count), strict=True)
         return torch.stack([checkpoint(self._piece, *piece, use_reentrant=False) for piece in pieces]).sum()
 
     def _piece(self, hidden: Tensor, targets: Tensor) -> Tensor:
         return _summed(self.model.get_base_model().get_output_embeddings()(hidden), targets)
+
+
+def _most(count: int, device: torch.device) -> int:
+    """The largest of the ranks' counts, at least 1: with ZeRO-3 they gather the output layer each time, all as often."""
+    box = torch.tensor(max(1, count), device=device)
+    if distributed.is_initialized():
+        distributed.all_reduce(box, distributed.ReduceOp.MAX)
+    return int(box)
 
 
 def _summed(logits: Tensor, targets: Tensor) -> Tensor:

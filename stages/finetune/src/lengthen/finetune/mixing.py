@@ -29,8 +29,11 @@ def in_use(job: Job, datasets: list[Dataset]) -> list[Dataset]:
     return used
 
 
-def rows_and_refusals(job: Job, datasets: list[Dataset]) -> Iterator[tuple[dict[str, Any], Refusal | None]]:
-    """Every row, and why it is not learned from (None: it is)."""
+def rows_and_refusals(job: Job, datasets: list[Dataset], role: str) -> Iterator[tuple[dict[str, Any], Refusal | None]]:
+    """Every row, and why it is not learned from (None: it is). A release is selected already: the writer learns all of it."""
+    if role == "writer":
+        yield from ((row, None) for dataset in datasets for row in islice(dataset.rows(), job.limit))
+        return
     settings, seed = job.config.finetune, job.config.seed
     biased, similar = settings.length_biased_selection, settings.max_similarity
     unused = left_out(datasets, "expansion", "expansion_words", seed, length_biased=biased, max_similarity=similar)

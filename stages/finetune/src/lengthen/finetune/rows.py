@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lengthen.common.errors import UserError
-from lengthen.common.flaws import flaw_of
+from lengthen.common.flaws import TEXTS, flaw_of
 from lengthen.common.ids import row_random
 from lengthen.common.job import Job
 from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import EXPANSIONS
+from lengthen.common.tables import DATASET, EXPANSIONS, Table
 from lengthen.common.text.check import Refusal, unfit
 from lengthen.finetune.examples import example
 from lengthen.finetune.mixing import lesson, rows_and_refusals
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lengthen.common.chat import Chat
 
 SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
+PARENTS = {"expansions": "response_id", "dataset": "source_id"}
 IGNORED = -100  # a label that the loss leaves out
 
 
@@ -53,29 +54,43 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     train: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
     too_long = seen = rejected = 0
-    for row, unused in rows_and_refusals(job, datasets):
-        flaw = flaw_of(EXPANSIONS, row, job.config.model.context_tokens)
+    table = table_of(role)
+    for row, unused in rows_and_refusals(job, datasets, role):
+        flaw = flaw_of(table, row, job.config.model.context_tokens)
         encoded = {"input_ids": []} if flaw else _encode(job, chat, row, role)
         tokens = len(encoded["input_ids"])
         seen += unused is None
-        why = flaw or unused or unfit(row["instruction"] + row["response"] + row["expansion"], chat.control_tokens)
+        why = flaw or unused or unfit("".join(row[name] for name in TEXTS[table.name]), chat.control_tokens)
         if not why and tokens > allowed:
             why, too_long = Refusal("over_long", f"{tokens} tokens > {allowed}"), too_long + 1
         if why:
             rejected += tokens
-            writer.reject(row["id"], row["response_id"], why.reason, why.detail, tokens=tokens)
-        elif row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share:
+            writer.reject(row["id"], row[PARENTS[table.name]], why.reason, why.detail, tokens=tokens)
+        elif _is_held_out(job, row, role):
             validation.append(encoded)
         else:
             train.append(encoded)
     if too_long > job.config.finetune.max_over_long_share * seen:
+        name = "max_tokens_extender" if role == "extender" else "max_tokens_generator"
         raise UserError(
-            f"{too_long} of {seen} rows are longer than finetune.max_tokens_{role} ({allowed}), more than the allowed share "
-            f"{job.config.finetune.max_over_long_share}; raise max_tokens_{role} or finetune.max_over_long_share"
+            f"{too_long} of {seen} rows are longer than finetune.{name} ({allowed}), more than the allowed share "
+            f"{job.config.finetune.max_over_long_share}; raise {name} or finetune.max_over_long_share"
         )
-    if not train:
+    if not train and role != "writer":  # its test split is never trained on
         train, validation = validation, []
     return _write(writer.scratch, train, validation, rejected)
+
+
+def table_of(role: str) -> Table:
+    """What a role learns from."""
+    return DATASET if role == "writer" else EXPANSIONS
+
+
+def _is_held_out(job: Job, row: dict[str, Any], role: str) -> bool:
+    """Whether a row is for validation. The writer never sees the release's test split."""
+    if role == "writer":
+        return bool(row["split"] == "test")
+    return row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share
 
 
 def max_tokens(job: Job, role: str) -> int:

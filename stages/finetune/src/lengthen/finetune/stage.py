@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.common.errors import UserError
 from lengthen.common.extension import load_extend_prompt
 from lengthen.common.ids import row_id, text_digest
 from lengthen.common.job import Job
@@ -23,25 +22,27 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import file_digest
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, EXPANSIONS, TRAIN_LOG
+from lengthen.common.tables import ADAPTERS, TRAIN_LOG
 from lengthen.finetune.checkpoint import CHECKPOINTS, TRAINED, is_usable, newest
+from lengthen.finetune.checks import check_adapter, check_ranks
 from lengthen.finetune.estimate import describe_plan
 from lengthen.finetune.launch import OUTCOME, PLAN, machine, machines, stopping_on_signals, train
 from lengthen.finetune.mixing import in_use
-from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens
+from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens, table_of
 
-METHOD = 2  # raise it when the same settings give another adapter than before
+METHOD = 3  # raise it when the same settings give another adapter than before
 ADAPTER = ".adapter"  # a dot name: `load_dataset` and pyarrow would read it as rows
 _FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) -> None:
     """The stage. See `__main__`."""
-    datasets = in_use(job, [open_dataset(folder, EXPANSIONS) for folder in expansions])
+    datasets = [open_dataset(folder, table_of(role)) for folder in expansions]
+    datasets = datasets if role == "writer" else in_use(job, datasets)
     model = job.open_model()
     before = job.open_adapter(adapter, model)
-    _check_adapter(job)
-    _check_batch(job)
+    check_adapter(job)
+    check_ranks(job, model)
     inputs = {f"expansions-{n}": job.note_input(f"expansions-{n}", dataset) for n, dataset in enumerate(datasets, start=1)}
     prompts = {f"extend.{language}": load_extend_prompt(language) for language in job.config.languages}
     origin = job.origin(METHOD, model, ["finetune"], inputs | {"role": role}, prompts if role == "extender" else {})
@@ -78,36 +79,6 @@ def _take_part(job: Job) -> None:
     """On the machines after the first: run this machine's ranks. Machine 0 writes everything."""
     with TemporaryDirectory() as folder:
         train(Path(folder), job.config.finetune.processes, over=lambda: read_manifest(job.output) is not None)
-
-
-def _check_adapter(job: Job) -> None:
-    """An adapter goes on training with the shape it has.
-
-    Raises:
-        UserError: it has another shape, or one that vLLM can't serve.
-    """
-    if job.adapter is None:
-        return
-    found, wanted = json.loads((job.adapter.path / "adapter_config.json").read_text()), job.config.finetune.lora
-    if found.get("use_dora"):
-        raise UserError(f"{job.adapter.path} is a DoRA adapter, which vLLM can't serve; give a LoRA one")
-    theirs = (found["r"], found["lora_alpha"], found.get("use_rslora", False))
-    if theirs != (wanted.rank, wanted.alpha, wanted.rslora):
-        raise UserError(
-            f"finetune.lora: rank {wanted.rank}, alpha {wanted.alpha}, rslora {wanted.rslora}, but {job.adapter.path} has "
-            f"{theirs[0]}, {theirs[1]}, {theirs[2]}; training goes on with an adapter's own shape: set the config to it"
-        )
-
-
-def _check_batch(job: Job) -> None:
-    """The config knows the ranks of one machine; here is how many machines there are."""
-    settings = job.config.finetune
-    at_once = settings.rows_per_device * settings.processes * machines()
-    if settings.rows_per_step % at_once:
-        raise UserError(
-            f"finetune.rows_per_step: {settings.rows_per_step} is no multiple of rows_per_device x processes x machines "
-            f"({settings.rows_per_device} x {settings.processes} x {machines()}); set it to a multiple of {at_once}"
-        )
 
 
 def _plan(job: Job, rows: TokenRows, model: ModelFolder, origin: Origin, writer: DatasetWriter) -> dict[str, Any]:

@@ -23,12 +23,14 @@ class TokenData:
         self.answers = [int((labels.values.to_numpy()[1:] != IGNORED).sum()) for labels in self._labels]
 
     def batch(self, rows: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-        """(input_ids, labels), each [rows, longest], padded on the right. No rows: a batch that weighs nothing."""
-        if not rows:
-            return torch.zeros(1, 2, dtype=torch.int64, device=device), torch.full((1, 2), IGNORED, device=device)
-        shape = len(rows), max(self.lengths[row] for row in rows)
-        ids, labels = torch.zeros(shape, dtype=torch.int64), torch.full(shape, IGNORED)
+        """(input_ids, targets), each [rows, longest], padded on the right. No rows: a batch that weighs nothing.
+
+        A token's target is the token after it, IGNORED where that isn't one of the answer.
+        """
+        shape = max(1, len(rows)), max((self.lengths[row] for row in rows), default=2)
+        ids, targets = torch.zeros(shape, dtype=torch.int64), torch.full(shape, IGNORED)
         for place, row in enumerate(rows):
-            for target, source in ((ids, self._ids), (labels, self._labels)):
-                target[place, : self.lengths[row]] = torch.tensor(source[row].values.to_numpy())
-        return ids.to(device), labels.to(device)
+            end = self.lengths[row]
+            ids[place, :end] = torch.tensor(self._ids[row].values.to_numpy())
+            targets[place, : end - 1] = torch.tensor(self._labels[row].values.to_numpy()[1:])
+        return ids.to(device), targets.to(device)

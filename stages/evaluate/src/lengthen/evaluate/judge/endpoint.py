@@ -6,12 +6,12 @@ Retry-After says. What is left after that is a problem of one reply, but for tho
 
 from __future__ import annotations
 
-import os
 from typing import Any
 from urllib.parse import urlsplit
 
 import openai
 from lengthen.common.config import Judge
+from lengthen.common.endpoint import api_key, said
 from lengthen.common.errors import TransientError, UserError
 from lengthen.evaluate.judge.asked import Reply
 from lengthen.evaluate.judge.reply import reply_tokens, schema
@@ -31,7 +31,7 @@ class EndpointJudge:
     def __init__(self, settings: Judge) -> None:
         self.url, self.model = str(settings.url), settings.model
         self.name, self.context_tokens = f"{settings.model}@{urlsplit(self.url).netloc}", settings.context_tokens
-        self._key = _key(settings.api_key_variable)
+        self._key = api_key(settings.api_key_variable, "evaluate.judge.api_key_variable")
         self._knows_schemas = True
         self._client = openai.AsyncOpenAI(
             base_url=self.url,
@@ -45,15 +45,15 @@ class EndpointJudge:
         try:
             return _reply(await self._request(prompt, seed, temperature, analysis_words))
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise UserError(f"evaluate.judge: {self.url} refuses: {self._said(error)}; mend the url, the model or its key") from error
+            raise UserError(f"evaluate.judge: {self.url} refuses: {said(error, self._key)}; mend the url, the model or its key") from error
         except openai.APITimeoutError:
             return Reply("", problem="unreachable: timed out")
         except openai.APIConnectionError as error:
-            raise TransientError(f"evaluate.judge: {self.url} can't be reached ({self._said(error)})") from error
+            raise TransientError(f"evaluate.judge: {self.url} can't be reached ({said(error, self._key)})") from error
         except openai.APIStatusError as error:
-            return Reply("", problem=f"unreachable: {self._said(error)}")
+            return Reply("", problem=f"unreachable: {said(error, self._key)}")
         except (openai.APIError, ValueError) as error:
-            return Reply("", problem=f"unreadable: {self._said(error)}")
+            return Reply("", problem=f"unreadable: {said(error, self._key)}")
 
     async def _request(self, prompt: str, seed: int, temperature: float, analysis_words: int) -> Any:
         request: dict[str, Any] = {
@@ -74,21 +74,8 @@ class EndpointJudge:
         self._knows_schemas = False  # it answers without one, so that is what it refused
         return reply
 
-    def _said(self, error: Exception) -> str:
-        """The error on one line; servers like to repeat the key."""
-        return " ".join(str(error).split()).replace(self._key, "***")[:200]
-
     def count_tokens(self, text: str) -> int:
         return len(text.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN + 1
-
-
-def _key(variable: str | None) -> str:
-    if variable is None:
-        return "none-needed"
-    key = os.environ.get(variable)
-    if not key:
-        raise UserError(f"evaluate.judge.api_key_variable: the environment variable {variable} is not set; export it")
-    return key
 
 
 def _reply(answer: Any) -> Reply:

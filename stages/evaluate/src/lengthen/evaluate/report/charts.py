@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from lengthen.evaluate.length import KINDS
+from lengthen.common.demand import KINDS
 from lengthen.evaluate.report.gather import Iteration
 from lengthen.evaluate.report.ink import Ink
 from lengthen.evaluate.report.shapes import by_group, by_stage, by_tenth, dodged, empty, histogram, legend, means, whiskers

@@ -13,20 +13,25 @@ from lengthen.common.ids import attempt_seed
 from lengthen.common.score_figures import FIGURE_COLUMNS
 from lengthen.common.store.manifest import Manifest, read_manifest
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.summary import STAGES
+from lengthen.common.summary import RELEASE_STAGES, STAGES
 from lengthen.common.tables import EXPANSIONS, SCORES
 
 _EXPANSION_COLUMNS = ["response_words", "expansion_words", "growth", "attempts", "language"]
 _PAIRS = 3
+WRITER = "writer"
 Row = dict[str, Any]
 
 
 @dataclass
 class Iteration:
-    """An iteration's manifests by stage, and the rows that charts are made of. `missing` says what isn't there, and why."""
+    """An iteration's manifests by stage, and the rows that charts are made of. `missing` says what isn't there, and why.
+
+    The last release is one too, with a `name` of its own and the number after the last iteration.
+    """
 
     number: int
     folder: Path
+    name: str = ""
     manifests: dict[str, Manifest] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     scores: list[Row] = field(default_factory=list)
@@ -36,20 +41,21 @@ class Iteration:
 
     @property
     def label(self) -> str:
-        return f"iteration {self.number}" if self.number else "base model"
+        return self.name or (f"iteration {self.number}" if self.number else "base model")
 
 
 def gather(run: Path) -> list[Iteration]:
-    """Every iteration of a run, the base model's as number 0.
+    """Every iteration of a run, the base model's as number 0, and the last release.
 
     Raises:
         UserError: the folder holds none.
     """
     folders = sorted(path for path in run.glob("iter-*") if path.name.removeprefix("iter-").isdigit())
-    found = [_iteration(folder) for folder in folders]
+    found = [_read(Iteration(number, folder), STAGES if number else ("scores",)) for number, folder in _numbered(folders)]
     if not any(iteration.manifests for iteration in found):
         raise UserError(f"{run} holds no finished stage of any iteration; run `make iteration` first")
-    return found
+    releases = sorted(path for path in run.glob("release-*") if path.name.removeprefix("release-").isdigit())
+    return found + [_read(Iteration(found[-1].number + 1, folder, WRITER), RELEASE_STAGES) for folder in releases[-1:]]
 
 
 def sample_pairs(iterations: list[Iteration], seed: int) -> tuple[str, list[Row]]:
@@ -63,9 +69,12 @@ def sample_pairs(iterations: list[Iteration], seed: int) -> tuple[str, list[Row]
     return "", []
 
 
-def _iteration(folder: Path) -> Iteration:
-    found = Iteration(int(folder.name.removeprefix("iter-")), folder)
-    for stage in STAGES if found.number else ("scores",):
+def _numbered(folders: list[Path]) -> list[tuple[int, Path]]:
+    return [(int(folder.name.removeprefix("iter-")), folder) for folder in folders]
+
+
+def _read(found: Iteration, stages: tuple[str, ...]) -> Iteration:
+    for stage in stages:
         try:
             _read_stage(found, stage)
         except UserError as error:
@@ -83,7 +92,7 @@ def _read_stage(found: Iteration, stage: str) -> None:
         found.figures = manifest.summary
     elif stage == "expansions":
         found.expansions = list(open_dataset(folder, EXPANSIONS).rows(_EXPANSION_COLUMNS))
-    elif stage in ("generator", "extender"):
+    elif stage in ("generator", "extender", "writer"):
         logs = sorted((folder / ".train_log").glob("*.parquet"))
         found.losses[stage] = [row for log in logs for row in pq.read_table(log).to_pylist()]
     found.manifests[stage] = manifest

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from lengthen.common.errors import UserError
 from lengthen.common.score_figures import MEASURES
-from lengthen.common.summary import STAGES, verdict
+from lengthen.common.summary import RELEASE_STAGES, STAGES, verdict, writer_verdicts
 from lengthen.evaluate.report import charts
-from lengthen.evaluate.report.gather import Iteration, gather, sample_pairs
+from lengthen.evaluate.report.gather import WRITER, Iteration, gather, sample_pairs
 from lengthen.evaluate.report.ink import PNG, SERIES, SERIES_DARK, SVG, drawing, svg_of
 from matplotlib.figure import Figure
 
@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[charts.Draw, ...]] = {
     "Cost": (charts.tokens, charts.seconds),
 }
 SUMMARY = pa.schema(
-    [("iteration", pa.int64()), ("part", pa.string()), ("group", pa.string()), ("measure", pa.string())]
+    [("model", pa.string()), ("iteration", pa.int64()), ("part", pa.string()), ("group", pa.string()), ("measure", pa.string())]
     + [(name, pa.float64()) for name in ("mean", "low", "high")]
     + [("values", pa.int64())]
 )
@@ -51,10 +51,10 @@ def write_report(run: Path, output: Path, seed: int) -> int:
         _template()
         .render(
             run=run.resolve().name,
-            verdict=_verdict(run, iterations),
+            verdicts=_verdicts(run, iterations),
             sections={title: [chart for chart in found if chart] for title, found in sections.items()},
             iterations=iterations,
-            stages=STAGES,
+            stages=tuple(dict.fromkeys(STAGES + RELEASE_STAGES)),
             scores=_score_table(iterations),
             judges=sorted({found.figures["judge"]["name"] for found in iterations if "judge" in found.figures}),
             self_judged=any(found.figures.get("judge", {}).get("name", "").startswith("self:") for found in iterations),
@@ -80,7 +80,7 @@ def summary_rows(iterations: list[Iteration]) -> list[dict[str, Any]]:
         for part in ("by_kind", "by_range", "by_language", "ruler", "guard"):
             groups |= {(part, group): values for group, values in iteration.figures.get(part, {}).items()}
         for (part, group), values in groups.items():
-            place = {"iteration": iteration.number, "part": part, "group": group}
+            place = {"model": iteration.label, "iteration": iteration.number, "part": part, "group": group}
             found += [place | {"measure": name, **values[name]} for name in MEASURES if name in values]
     return found
 
@@ -103,12 +103,18 @@ def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
-def _verdict(run: Path, iterations: list[Iteration]) -> str:
-    numbers = {found.number for found in iterations if found.scores}
+def _verdicts(run: Path, iterations: list[Iteration]) -> list[str]:
+    """Of the last generator, and of the writer where there is one."""
+    numbers = {found.number for found in iterations if found.scores and found.name != WRITER}
     try:
-        return verdict(run, max(numbers)) if 0 in numbers and len(numbers) > 1 else "Base model and generator are not both evaluated yet."
+        if 0 not in numbers or len(numbers) == 1:
+            return ["Base model and generator are not both evaluated yet."]
+        said = [verdict(run, max(numbers))]
+        for release in (found.folder for found in iterations if found.scores and found.name == WRITER):
+            said += writer_verdicts(run, int(release.name.rpartition("-")[2]), release)
+        return said
     except UserError as error:
-        return str(error)
+        return [str(error)]
 
 
 def _score_table(iterations: list[Iteration]) -> list[dict[str, Any]]:

@@ -1,0 +1,117 @@
+"""A local server of OpenAI's completions API that streams, and misbehaves as told: one behaviour a request, in turn."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+PIECES = ["The river ", "was quiet.", "\n\n", "Every stone ", "holds light."]
+TEXT = "".join(PIECES)
+KEY = "sk-secret-key"
+
+
+class Completions(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests: list[dict[str, Any]] = []
+        self.behaviours: list[Callable[[_Handler], None]] = []  # of the next requests; afterwards all is well
+        self.loaded: list[dict[str, str]] = []
+        self.loads_adapters = True
+        self.pieces_sent = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone away is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Completions
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != f"Bearer {KEY}":
+            return self.answer(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
+        return self.answer(200, {"object": "list", "data": [{"id": "tiny"}, *({"id": one["lora_name"]} for one in self.server.loaded)]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/load_lora_adapter"):
+            if not self.server.loads_adapters:
+                return self.answer(404, {"error": {"message": "no such route"}})
+            self.server.loaded.append(body)
+            return self.answer(200, {})
+        self.server.requests.append(body)
+        return (self.server.behaviours.pop(0) if self.server.behaviours else write)(self)
+
+    def answer(self, status: int, body: dict[str, Any]) -> None:
+        raw = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Retry-After-Ms", "10")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def begin(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+
+    def event(self, text: str, finish_reason: str | None = None, usage: dict[str, int] | None = None) -> None:
+        choices = [] if usage else [{"index": 0, "text": text, "finish_reason": finish_reason}]
+        chunk = {"id": "1", "object": "text_completion", "created": 1, "model": "tiny", "choices": choices, "usage": usage}
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.server.pieces_sent += 1
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+def write(handler: _Handler) -> None:
+    handler.begin()
+    for piece in PIECES:
+        handler.event(piece)
+    handler.event("", "stop")
+    handler.event("", usage={"prompt_tokens": 5, "completion_tokens": 17, "total_tokens": 22})
+    handler.wfile.write(b"data: [DONE]\n\n")
+
+
+def fail(status: int) -> Callable[[_Handler], None]:
+    return lambda handler: handler.answer(status, {"error": {"message": f"too busy for {KEY}"}})
+
+
+def break_off(handler: _Handler) -> None:
+    """Half the text, and the connection ends as if all were well."""
+    handler.begin()
+    for piece in PIECES[:2]:
+        handler.event(piece)
+
+
+def never_end(handler: _Handler) -> None:
+    """Until the client has gone, which it has to within ten seconds."""
+    handler.begin()
+    for _ in range(1000):
+        handler.event("again and again ")
+        time.sleep(0.01)
+
+
+@contextmanager
+def serving() -> Iterator[Completions]:
+    server = Completions()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

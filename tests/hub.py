@@ -1,0 +1,92 @@
+"""A stand-in for a dataset hub on the loopback: it takes commits as the hub's own client sends them, and can fail."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Hub:
+    """`files` is what is on the hub; `commits` the paths of each commit; `fails` says how the next commit fails."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.commits: list[list[str]] = []
+        self.created: dict[str, Any] = {}
+        self.tokens: set[str | None] = set()
+        self.status = 200  # of everything
+        self.breaks_after: int | None = None  # files of a commit that are taken before the connection breaks
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Hub:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def oid(self, path: str) -> str | None:
+        """As git names a file's content."""
+        content = self.files.get(path)
+        return None if content is None else hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+
+    def do_GET(self) -> None:
+        if self._admitted():
+            held = self.hub.files.items()
+            files = [{"type": "file", "path": path, "oid": self.hub.oid(path), "size": len(content)} for path, content in held]
+            self._say(files if "/tree/" in self.path else {"id": "a/b", "sha": "0" * 40, "siblings": []})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self._admitted():
+            return
+        if self.path.endswith("/repos/create"):
+            self.hub.created = json.loads(body)
+            self._say({"url": f"{self.hub.url}/datasets/{self.hub.created['organization']}/{self.hub.created['name']}"})
+        elif "/preupload/" in self.path:
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            self._say({"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False, "oid": self.hub.oid(p)} for p in paths]})
+        elif self.path.endswith("/validate-yaml"):  # of the card
+            self._say({"errors": [], "warnings": []})
+        else:
+            self._commit([json.loads(line) for line in body.splitlines()])
+
+    def _commit(self, operations: list[dict[str, Any]]) -> None:
+        files = [operation["value"] for operation in operations if operation["key"] == "file"]
+        taken = files if self.hub.breaks_after is None else files[: self.hub.breaks_after]
+        self.hub.files |= {file["path"]: base64.b64decode(file["content"]) for file in taken}
+        self.hub.commits.append([file["path"] for file in files])
+        if len(taken) < len(files):
+            self._say({"error": "broken off"}, 400)
+            return
+        for operation in operations:
+            if operation["key"] == "deletedFile":
+                del self.hub.files[operation["value"]["path"]]
+        self._say({"commitUrl": f"{self.hub.url}/datasets/a/b/commit/1", "commitOid": "1" * 40, "hookOutput": ""})
+
+    def _admitted(self) -> bool:
+        self.hub.tokens.add(self.headers["Authorization"])
+        if self.hub.status != 200:
+            self._say({"error": "no"}, self.hub.status)
+        return self.hub.status == 200
+
+    def _say(self, value: Any, status: int = 200) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,38 @@
+"""All five stages on the real vLLM and DeepSpeed with a tiny model, as make runs them. (Early in the alphabet: it takes the longest.)"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import tiny
+from conftest import ROOT, rows
+from lengthen.common.engine.protocol import Adapter
+from lengthen.common.model import open_adapter, open_model
+
+
+@pytest.mark.engine
+def test_the_real_engines_make_an_iteration_with_a_tiny_model(tmp_path: Path, model: Path) -> None:
+    """vLLM and DeepSpeed in processes of their own, as the Makefile starts them; the whole iteration and its table."""
+    config = tiny.write_config(tmp_path / "config.yaml", model)
+    command = ["make", "iteration", f"CONFIG={config}", f"RUN={tmp_path / 'run'}"]
+    environment = {**os.environ, "MAKEFLAGS": "", "COLUMNS": "140"}
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-6000:]
+    assert "the generator writes" in made.stdout
+    here = tmp_path / "run" / "iter-01"
+    for row in rows(here / "expansions", "expansions"):
+        assert row["expansion_words"] > 1.2 * row["response_words"]
+        assert set(row["expansion"].lower().replace(".", "").split()) <= {word.lower() for word in tiny.WORDS + tiny.STARTS}
+    base = open_model(model)
+    adapters = {role: open_adapter(here / role, base) for role in ("generator", "extender")}
+    assert all(isinstance(adapter, Adapter) for adapter in adapters.values())
+    assert {row["adapter"] for row in rows(here / "scores", "scores")} == {adapters["generator"].sha256}
+    assert {row["adapter"] for row in rows(tmp_path / "run" / "iter-00" / "scores", "scores")} == {None}
+    trained = rows(here / "extender", "adapters")[0]
+    assert trained["steps"] > 0 and trained["train_loss"] > 0
+    settings = json.loads((adapters["extender"].path / "adapter_config.json").read_text())
+    assert settings["r"] == 8

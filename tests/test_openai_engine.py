@@ -1,0 +1,132 @@
+"""Servers as the engine: one that misbehaves costs retries or one clear line, never a wrong text (a real one: test_evaluate_guard)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import completion_server
+import pytest
+import tiny
+from completion_server import KEY, TEXT, Completions
+from conftest import instruction_row, refused, rows, succeed, write
+from lengthen.common.chat import Chat
+from lengthen.common.config import load_config
+from lengthen.common.engine.opening import open_engine
+from lengthen.common.engine.protocol import Adapter, Completion, Engine, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.errors import TransientError, UserError
+from lengthen.common.tables import INSTRUCTIONS
+
+PROMPT = Prompt("Where is the bread?", "It is near")
+SAMPLING = SamplingParameters(0.7, 0.8, 20, 1.1, 100, 7)
+ADAPTER = Adapter(Path("/runs/one/generator/.adapter"), "ab" * 32)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Completions]:
+    monkeypatch.setenv("SERVER_KEY", KEY)
+    with completion_server.serving() as server:
+        yield server
+
+
+def config_of(tmp_path: Path, model: Path, server: Completions, name: str = "tiny") -> Path:
+    settings = {"url": server.url, "model": name, "api_key_variable": "SERVER_KEY", "retries": 2}
+    return tiny.write_config(tmp_path / "config.yaml", model, engine={"endpoint": settings})
+
+
+@pytest.fixture
+def engine(tmp_path: Path, model: Path, server: Completions) -> Engine:
+    return open_engine("openai", load_config(config_of(tmp_path, model, server)), [])
+
+
+def complete(engine: Engine, adapter: Adapter | None = None, watch: WatchFunction | None = None) -> Completion:
+    return asyncio.run(engine.complete(PROMPT, SAMPLING, adapter=adapter, watch=watch))
+
+
+def test_the_server_gets_the_tokens_that_training_has(engine: Engine, server: Completions, model: Path) -> None:
+    assert complete(engine) == Completion(TEXT, 17, "stop")
+    [request] = server.requests
+    assert request["prompt"] == Chat(model).encode(PROMPT)
+    assert request["model"] == "tiny" and request["seed"] == 7 and request["top_k"] == 20 and request["repetition_penalty"] == 1.1
+
+
+@pytest.mark.parametrize("trouble", [[429, 500], [503], ["broken"], ["broken", 500, "broken"]])
+def test_passing_trouble_is_retried_and_the_text_is_whole(engine: Engine, server: Completions, trouble: list[int | str]) -> None:
+    server.behaviours = [completion_server.break_off if one == "broken" else completion_server.fail(int(one)) for one in trouble]
+    seen: list[str] = []
+
+    class Watch:
+        def __init__(self) -> None:
+            self.text = ""
+
+        def __call__(self, piece: str) -> None:
+            self.text += piece
+            seen.append(self.text)
+
+    assert complete(engine, watch=Watch()).text == TEXT
+    assert seen[-1] == TEXT, "each try is watched from its beginning"
+
+
+def test_lasting_trouble_ends_with_75_and_without_the_key(engine: Engine, server: Completions) -> None:
+    server.behaviours = [completion_server.fail(500)] * 9
+    with pytest.raises(TransientError, match="too busy for") as failure:
+        complete(engine)
+    assert KEY not in str(failure.value)
+    server.behaviours = [completion_server.break_off] * 9
+    with pytest.raises(TransientError, match="broke off 3 times"):
+        complete(engine)
+
+
+def test_a_watched_text_is_ended_and_so_is_the_servers_work(engine: Engine, server: Completions) -> None:
+    server.behaviours = [completion_server.never_end]
+    pieces: list[str] = []
+    completion = complete(engine, watch=lambda piece: pieces.append(piece) or ("loop" if len(pieces) == 3 else None))
+    assert completion.finish_reason == "loop" and completion.text == "again and again " * 3 and completion.tokens > 0
+    time.sleep(1)
+    sent = server.pieces_sent
+    time.sleep(0.3)
+    assert server.pieces_sent == sent < 1000
+
+
+def test_an_adapter_is_loaded_once_under_the_name_of_its_digest(tmp_path: Path, model: Path, server: Completions) -> None:
+    config = load_config(config_of(tmp_path, model, server))
+    for _ in range(2):
+        complete(open_engine("openai", config, [ADAPTER]), ADAPTER)
+    assert server.loaded == [{"lora_name": "lengthen-abababababababab", "lora_path": str(ADAPTER.path)}]
+    assert [request["model"] for request in server.requests] == ["lengthen-abababababababab"] * 2
+
+
+def test_a_server_without_the_model_the_adapter_or_the_log_probabilities_is_named(
+    tmp_path: Path, model: Path, server: Completions, engine: Engine
+) -> None:
+    server.loads_adapters = False
+    with pytest.raises(UserError, match="serve it under this name"):
+        open_engine("openai", load_config(config_of(tmp_path, model, server)), [ADAPTER])
+    with pytest.raises(UserError, match="serves tiny, not other"):
+        open_engine("openai", load_config(config_of(tmp_path, model, server, name="other")), [])
+    server.behaviours = [lambda handler: handler.answer(200, {"choices": [{"index": 0, "text": "a", "logprobs": None}]})]
+    with pytest.raises(UserError, match="log-probabilities"):
+        asyncio.run(engine.score(PROMPT, ["yes"]))
+    with pytest.raises(PromptTooLong):
+        asyncio.run(engine.complete(Prompt("word " * 5000), SAMPLING))
+
+
+def test_a_stage_runs_on_a_server_and_says_what_it_lacks(
+    tmp_path: Path, model: Path, server: Completions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = write(tmp_path / "in", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(3)])
+    config = config_of(tmp_path, model, server)
+    command = ["--input", asked, "--engine", "openai", "--set", "check.min_words=5"]
+    succeed("generate", "--config", config, *command, "--output", tmp_path / "out")
+    assert {row["response"] for row in rows(tmp_path / "out", "responses")} == {TEXT}
+
+    elsewhere = tmp_path / "other"
+    plain = tiny.write_config(tmp_path / "plain.yaml", model)
+    assert "engine.endpoint is missing" in refused("generate", "--config", plain, *command, "--output", elsewhere)
+    monkeypatch.setenv("SERVER_KEY", "wrong-key")
+    line = refused("generate", "--config", config, *command, "--output", elsewhere)
+    assert "401" in line and "wrong-key" not in line
+    monkeypatch.delenv("SERVER_KEY")
+    assert "SERVER_KEY is not set" in refused("generate", "--config", config, *command, "--output", elsewhere)

@@ -1,0 +1,110 @@
+"""Length demands: always true of their answer, and what is written can be read back."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lengthen.augment.demands.draw import drawn, of_kind
+from lengthen.augment.demands.numerals import arabic, chinese, value
+from lengthen.augment.demands.reading import read
+from lengthen.augment.demands.wording import load_phrasing
+from lengthen.common.config import Release
+from lengthen.common.demand import KINDS, Demand, Kind
+from lengthen.evaluate.length import length_score
+
+INSTRUCTIONS = {
+    "en": ["Write a story about 12 bakers in 1984.", "Explain tides", "Write a guide:\n\n- buying a boat\n- selling it", "Is 3.5 enough?"],
+    "zh": ["写一篇关于1984年的小说，讲十二位面包师。", "解释潮汐", "写一份指南：\n\n- 买船\n- 卖船", "三点五够吗？"],
+}
+LENGTHS = st.one_of(st.integers(20, 400), st.integers(20, 20_000), st.integers(20, 90_000))
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.sampled_from(sorted(INSTRUCTIONS)), st.sampled_from(KINDS), LENGTHS, st.integers(0, 3), st.integers())
+def test_every_demand_is_true_of_its_answer_and_reads_back_to_the_same_bounds(
+    language: str, kind: Kind, words: int, which: int, seed: int
+) -> None:
+    dice = random.Random(seed)
+    demand = of_kind(kind, words, dice)
+    assert demand.kind == kind and demand.lower <= words <= demand.upper
+    assert length_score(words, demand.lower, demand.upper) == 1
+    phrase = load_phrasing(language).phrase(demand, dice)
+    query = load_phrasing(language).beside(INSTRUCTIONS[language][which], phrase, dice)
+    [found] = read(query, language)
+    assert found.demand == demand
+    assert query[found.start : found.end] == phrase
+
+
+@pytest.mark.parametrize("language", sorted(INSTRUCTIONS))
+def test_every_phrase_and_numeral_reads_back(language: str) -> None:
+    """Each of them by itself, not only those that chance draws."""
+    phrasing = load_phrasing(language)
+    for kind, templates in phrasing.raw["phrases"].items():
+        demand = Demand(kind, (2000, 3500) if kind == "range" else 2500)
+        seen = {phrasing.phrase(demand, random.Random(seed)) for seed in range(400)}
+        assert len(seen) == len(templates) * len(set(phrasing.raw["numerals"]))
+        assert [[found.demand for found in read(phrase, language)] for phrase in seen] == [[demand]] * len(seen)
+
+
+@given(st.integers(0, 99_999_999))
+def test_numerals_read_back(number: int) -> None:
+    assert value(chinese(number)) == value(arabic(number, grouped=True)) == value(arabic(number, grouped=False)) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [(15, "十五"), (200, "二百"), (1050, "一千零五十"), (2000, "两千"), (3500, "三千五百"), (12_000, "一万两千"), (20_500, "两万零五百")],
+)
+def test_chinese_numerals_are_those_that_people_write(number: int, written: str) -> None:
+    assert chinese(number) == written
+
+
+@pytest.mark.parametrize("text", ["两三千", "百千", "十百", "1.5千"])
+def test_what_is_no_numeral_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="number"):
+        value(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write a 3,000-word essay.", Demand("about", 3000)),
+        ("The report must not exceed 2000 words.", Demand("below", 2000)),
+        ("An essay of no less than 1500 words", Demand("above", 1500)),
+        ("Word count: at least 2000.", Demand("above", 2000)),
+        ("between 2000 and 3000 words", Demand("range", (2000, 3000))),
+        ("请写一篇字数需超过2000字的文章", Demand("above", 2000)),
+        ("字数不少于三千", Demand("above", 3000)),
+        ("字数在2000至3000字之间", Demand("range", (2000, 3000))),
+    ],
+)
+def test_demands_in_other_words_are_read_too(text: str, expected: Demand) -> None:
+    language = "en" if text.isascii() else "zh"
+    assert [found.demand for found in read(text, language)] == [expected]
+
+
+@pytest.mark.parametrize("text", ["a thousand-word story", "三到五千字的作文", "两三千字的作文"])
+def test_a_demand_that_can_not_be_read_is_seen(text: str) -> None:
+    assert [found.demand for found in read(text, "en" if text.isascii() else "zh")] == [None]
+
+
+@pytest.mark.parametrize("text", ["Use 5 words at most in the title.", "In 1984, a word was enough.", "解释一个四字成语", "In 3000 years"])
+def test_what_is_no_demand_is_not_read_as_one(text: str) -> None:
+    assert read(text, "en" if text.isascii() else "zh") == []
+
+
+def test_kinds_come_in_the_configured_shares() -> None:
+    found = [drawn(3000, Release(), random.Random(seed)) for seed in range(4000)]
+    shares = {kind: sum(demand is not None and demand.kind == kind for demand in found) / len(found) for kind in KINDS}
+    expected = {"about": 0.36, "range": 0.225, "above": 0.09, "below": 0.225}  # the paper's, of the 90 % that have a demand
+    assert shares == pytest.approx(expected, abs=0.03)
+
+
+def test_numbers_are_round() -> None:
+    """As in the paper: thousands for answers of thousands of words, mostly."""
+    lengths = [of_kind("about", words, random.Random(words)).asked for words in range(2000, 9000, 7)]
+    assert sum(length % 1000 == 0 for length in lengths) > 0.8 * len(lengths)
+    assert all(length % 100 == 0 for length in lengths)
