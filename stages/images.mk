@@ -40,7 +40,8 @@ ifeq ($(BUILDER),docker)
 	docker buildx build --load $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) $(call arguments,$*) .
 else
 	@command -v buildah > /dev/null || { echo "error: neither docker nor buildah is here; install one, such as: apt-get install buildah"; exit 2; }
-	@case "$(call base,$*)" in "$(DEBIAN_BASE)") buildah inspect --type image $(DEBIAN_BASE) > /dev/null 2>&1 || $(MAKE) --no-print-directory base-image;; esac
+	@[ "$(call base,$*)" != "$(DEBIAN_BASE)" ] || buildah inspect --type image $(DEBIAN_BASE) > /dev/null 2>&1 \
+	  || $(MAKE) --no-print-directory base-image
 	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT \
 	  && buildah build --layers --isolation chroot --network host --build-arg PIP_NO_CACHE_DIR=0 --build-arg PIP_CONFIG_FILE=/mnt/pip.conf \
 	    $$($(PYTHON) stages/pip_here.py "$$folder" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))) $(call arguments,$*) .
