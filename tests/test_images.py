@@ -45,8 +45,12 @@ class Image:
         user, group = self.config["User"].split(":")
         for path in [runs, *runs.rglob("*")]:
             os.chown(path, int(user), int(group))
-        command = ["bwrap", "--ro-bind", self.root, "/", "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+        command = ["bwrap", "--ro-bind", self.root, "/", "--proc", "/proc", "--ro-bind", "/sys", "/sys", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+        command += ["--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
         command += ["--bind", str(runs), "/runs", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--die-with-parent"]
+        hosts = runs.parent / f"{runs.name}.hosts"  # every engine for containers gives one
+        hosts.write_text("127.0.0.1 localhost lengthen\n")
+        command += ["--ro-bind", str(hosts), "/etc/hosts", "--unshare-uts", "--hostname", "lengthen"]
         for source, target in mounts:
             command += ["--ro-bind", str(source), target]
         command += ["--chdir", self.config["WorkingDir"], "--clearenv"]
@@ -156,9 +160,9 @@ def test_generate_in_its_image_writes_what_it_writes_outside(generate: Image, tm
 def test_vllm_answers_in_the_generate_image_with_a_mounted_model(generate: Image, tmp_path: Path) -> None:
     settings = {"max_tokens": 60, "temperature": 0.8, "top_p": 0.9, "top_k": 50}
     sections = {"generate": {"responses": 1, "attempts": 3, "sampling": settings}, "check": {"min_words": 1, "max_repetition": 1.0}}
-    tiny.write_config(tmp_path / "config.yaml", Path("/models/smollm2"), **sections)
+    tiny.write_config(tmp_path / "config.yaml", Path("/mnt"), **sections)
     write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Name {n + 3} colours in one sentence.") for n in range(8)])
-    mounts = ((MODEL, "/models/smollm2"),)
+    mounts = ((MODEL, "/mnt"),)  # bwrap makes no folder in a read-only root
     generate.run("--config", "config.yaml", "--input", "instructions", "--output", "responses", runs=tmp_path, mounts=mounts)
     verified(generate, "responses", tmp_path)
     manifest = read_manifest(tmp_path / "responses")
