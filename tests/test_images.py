@@ -45,8 +45,9 @@ class Image:
         user, group = self.config["User"].split(":")
         for path in [runs, *runs.rglob("*")]:
             os.chown(path, int(user), int(group))
-        command = ["bwrap", "--ro-bind", self.root, "/", "--proc", "/proc", "--ro-bind", "/sys", "/sys", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
-        command += ["--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
+        command = ["bwrap", "--ro-bind", self.root, "/", "--proc", "/proc", "--ro-bind", "/sys", "/sys", "--dev", "/dev"]
+        for place in ("/tmp", "/dev/shm"):  # noqa: S108
+            command += ["--perms", "1777", "--tmpfs", place]
         command += ["--bind", str(runs), "/runs", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--die-with-parent"]
         hosts = runs.parent / f"{runs.name}.hosts"  # every engine for containers gives one
         hosts.write_text("127.0.0.1 localhost lengthen\n")
