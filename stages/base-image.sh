@@ -12,7 +12,7 @@ debootstrap --variant=minbase --include=ca-certificates,python3-venv bookworm "$
 sed -n 's|/debian bookworm main|/debian-security bookworm-security main|p' "$root/etc/apt/sources.list" > "$root/etc/apt/sources.list.d/security.list"
 chroot "$root" sh -c 'apt-get update --quiet=2 && apt-get upgrade --quiet=2 --yes > /dev/null && apt-get clean'
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/log/* "$root"/usr/share/{doc,info,locale,man}/* "$root/etc/resolv.conf" "$root.log"
-buildah config --cmd python3 --env LANG=C.UTF-8 "$container"
+buildah config --env LANG=C.UTF-8 "$container"
 buildah unmount "$container" > /dev/null
 buildah commit --quiet "$container" "$1" > /dev/null
 echo "$1 made"

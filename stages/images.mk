@@ -18,14 +18,14 @@ base = $(or $(BASE),$(call base_$(FLAVOR),$(1)))
 # Packages that the base lacks (headers: DeepSpeed compiles its optimizer for offloading), and pins that the image goes without.
 system_gpu = $(if $(call trains,$(1)),python3-dev python3-venv)
 system = $(if $(filter gpu,$(FLAVOR)),$(call system_gpu,$(1)),libnuma1)
-without = not-in-images$(if $(filter gpu,$(FLAVOR)),$(if $(call trains,$(1)), only-vllm))
+without = not-in-images$(if $(filter gpu,$(FLAVOR)), $(if $(call trains,$(1)),only-vllm,only-training))
 
 arguments = --file stages/Dockerfile --tag lengthen/$(1):$(VERSION)-$(FLAVOR) \
   --build-arg STAGE=$(1) --build-arg FLAVOR=$(FLAVOR) --build-arg BASE=$(call base,$(1)) \
   --build-arg SYSTEM="$(call system,$(1))" --build-arg WITHOUT="$(call without,$(1))" \
   --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
 
-.PHONY: base-image images push resolve version $(STAGES:%=image-%)
+.PHONY: base-image images push registry-named resolve version $(STAGES:%=image-%)
 version:
 	@echo $(VERSION)
 
@@ -40,17 +40,21 @@ ifeq ($(BUILDER),docker)
 	docker buildx build --load $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) $(call arguments,$*) .
 else
 	@command -v buildah > /dev/null || { echo "error: neither docker nor buildah is here; install one, such as: apt-get install buildah"; exit 2; }
-	@case "$(call base,$*)" in "$(DEBIAN_BASE)") buildah inspect --type image $(DEBIAN_BASE) > /dev/null 2>&1 || $(MAKE) --no-print-directory base-image;; esac
+	@[ "$(call base,$*)" != "$(DEBIAN_BASE)" ] || buildah inspect --type image $(DEBIAN_BASE) > /dev/null 2>&1 \
+	  || $(MAKE) --no-print-directory base-image
 	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT \
 	  && buildah build --layers --isolation chroot --network host --build-arg PIP_NO_CACHE_DIR=0 --build-arg PIP_CONFIG_FILE=/mnt/pip.conf \
 	    $$($(PYTHON) stages/pip_here.py "$$folder" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))) $(call arguments,$*) .
 endif
 
-push: images ## the images to REGISTRY=registry.example.com/project; k8s/overlays/pinned-FLAVOR then names their digests
-	@test -n "$(REGISTRY)" || { echo "error: name a registry: make push REGISTRY=registry.example.com/project"; exit 2; }
+# OVERLAY=multinode pins that one.
+OVERLAY ?= $(FLAVOR)
+push: registry-named images ## the images to REGISTRY=registry.example.com/project; k8s/overlays/pinned-FLAVOR then names their digests
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && for stage in $(STAGES); do \
 	  image=lengthen/$$stage:$(VERSION)-$(FLAVOR) && $(push_$(BUILDER)) || exit; done \
-	  && $(PYTHON) stages/pinned.py "$$folder" $(FLAVOR) $(REGISTRY)
+	  && $(PYTHON) stages/pinned.py "$$folder" $(OVERLAY) $(REGISTRY)
+registry-named:
+	@test -n "$(REGISTRY)" || { echo "error: name a registry: make push REGISTRY=registry.example.com/project"; exit 2; }
 push_buildah = buildah push --digestfile "$$folder/$$stage" $$image docker://$(REGISTRY)/$$image
 push_docker = docker tag $$image $(REGISTRY)/$$image && docker push $(REGISTRY)/$$image \
   && docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $(REGISTRY)/$$image > "$$folder/$$stage"

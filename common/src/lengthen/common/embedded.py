@@ -58,6 +58,8 @@ def convert(target: Path) -> None:
     values = json.loads(config.read_text())
     values.pop("_model_name_or_path", None)
     config.write_text(json.dumps(values, indent=2) + "\n")
+    for file in building.iterdir():
+        file.chmod(0o644)  # safetensors lets its owner alone read a file; an image runs as somebody else
     shutil.rmtree(target, ignore_errors=True)
     building.rename(target)
     say(f"model: {target} written, model.safetensors sha256 {file_digest(target / 'model.safetensors')[:12]}")
