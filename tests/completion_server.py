@@ -96,6 +96,16 @@ def break_off(handler: _Handler) -> None:
         handler.event(piece)
 
 
+def tear(handler: _Handler) -> None:
+    """Half the text, and the connection ends before all that was announced has come."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/event-stream")
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for piece in PIECES[:2]:
+        handler.event(piece)
+
+
 def never_end(handler: _Handler) -> None:
     """Until the client has gone, which it has to within ten seconds."""
     handler.begin()

@@ -52,9 +52,9 @@ def test_the_server_gets_the_tokens_that_training_has(engine: Engine, server: Co
     assert request["model"] == "tiny" and request["seed"] == 7 and request["top_k"] == 20 and request["repetition_penalty"] == 1.1
 
 
-@pytest.mark.parametrize("trouble", [[429, 500], [503], ["broken"], ["broken", 500, "broken"]])
+@pytest.mark.parametrize("trouble", [[429, 500], [503], ["break_off"], ["tear"], ["tear", 500, "break_off"]])
 def test_passing_trouble_is_retried_and_the_text_is_whole(engine: Engine, server: Completions, trouble: list[int | str]) -> None:
-    server.behaviours = [completion_server.break_off if one == "broken" else completion_server.fail(int(one)) for one in trouble]
+    server.behaviours = [getattr(completion_server, one) if isinstance(one, str) else completion_server.fail(one) for one in trouble]
     seen: list[str] = []
 
     class Watch:
@@ -74,7 +74,7 @@ def test_lasting_trouble_ends_with_75_and_without_the_key(engine: Engine, server
     with pytest.raises(TransientError, match="too busy for") as failure:
         complete(engine)
     assert KEY not in str(failure.value)
-    server.behaviours = [completion_server.break_off] * 9
+    server.behaviours = [completion_server.tear] * 9
     with pytest.raises(TransientError, match="broke off 3 times"):
         complete(engine)
 

@@ -13,7 +13,7 @@ import asyncio
 import copy
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 from lengthen.common.chat import Chat
 from lengthen.common.config import Config, Endpoint
@@ -67,14 +67,15 @@ class OpenaiEngine:
             # OpenAI's own API knows neither; vLLM does.
             "extra_body": {"top_k": sampling.top_k or -1, "repetition_penalty": sampling.repetition_penalty} | _form(sampling.json_schema),
         }
-        for left in reversed(range(self.settings.retries + 1)):
+        tries = 0
+        while True:
             try:
                 return await self._stream(request, copy.deepcopy(watch))  # a new try is watched from its beginning
-            except (_BrokenStream, httpx.TransportError) as error:
-                if not left:
-                    raise TransientError(f"{self.settings.url}: the stream broke off {self.settings.retries + 1} times: {error}") from error
+            except (_BrokenStream, openai.APIError) as error:  # the library repeats requests, but not streams that broke off
+                tries += 1
+                if tries > self.settings.retries:
+                    raise TransientError(f"{self.settings.url}: the stream broke off {tries} times: {said(error, self.key)}") from error
                 await asyncio.sleep(0.5)
-        raise AssertionError
 
     async def score(self, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
         before = self.chat.encode(prompt)
@@ -140,7 +141,7 @@ class OpenaiEngine:
 
     def _serve(self, adapters: list[Adapter]) -> None:
         """See that the server has the model, and has it load the adapters."""
-        with httpx.Client(headers={"Authorization": f"Bearer {self.key}"}, timeout=self.settings.timeout_seconds) as client:
+        with httpx2.Client(headers={"Authorization": f"Bearer {self.key}"}, timeout=self.settings.timeout_seconds) as client:
             served = self._served(client)
             if self.settings.model not in served:
                 raise UserError(
@@ -150,23 +151,26 @@ class OpenaiEngine:
                 if self._name(adapter) not in served:
                     self._load(client, adapter)
 
-    def _served(self, client: httpx.Client) -> list[str]:
+    def _served(self, client: httpx2.Client) -> list[str]:
         try:
             reply = client.get(f"{self.settings.url.rstrip('/')}/models")
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise TransientError(f"{self.settings.url} can't be reached: {said(error, self.key)}") from error
         if reply.status_code >= 500 or reply.status_code == 429:
             raise TransientError(f"{self.settings.url}/models answers {reply.status_code}")
         try:
             return [str(model["id"]) for model in reply.raise_for_status().json()["data"]]
-        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+        except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.settings.url}/models: {said(error, self.key)}; is it an OpenAI-compatible API, with this key?"
             ) from error
 
-    def _load(self, client: httpx.Client, adapter: Adapter) -> None:
+    def _load(self, client: httpx2.Client, adapter: Adapter) -> None:
         name, folder = self._name(adapter), adapter.path.resolve()
-        reply = client.post(f"{self.settings.url.rstrip('/')}/load_lora_adapter", json={"lora_name": name, "lora_path": str(folder)})
+        try:
+            reply = client.post(f"{self.settings.url.rstrip('/')}/load_lora_adapter", json={"lora_name": name, "lora_path": str(folder)})
+        except httpx2.HTTPError as error:
+            raise TransientError(f"{self.settings.url} can't be reached: {said(error, self.key)}") from error
         if reply.is_error:
             raise UserError(
                 f"{self.settings.url} has no adapter {name} and doesn't load {folder} ({reply.status_code}); serve it under this name, "
