@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pytest
 import tiny
 from click.testing import CliRunner, Result
-from lengthen.common.config import Store
 from lengthen.common.ids import text_digest
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import Folder, ObjectPath
 from lengthen.common.store.reader import open_dataset

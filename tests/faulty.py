@@ -17,9 +17,9 @@ from pathlib import Path
 
 from conftest import instruction_row
 from lengthen.common.cli import with_exit_codes
-from lengthen.common.config import Store
 from lengthen.common.engine.protocol import Completion
 from lengthen.common.environment import environment
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import INSTRUCTIONS

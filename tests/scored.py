@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lengthen.common.config import Store
 from lengthen.common.ids import row_id
 from lengthen.common.score_figures import score_figures
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import SCORES

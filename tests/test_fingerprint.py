@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import tiny
 from conftest import expansion_row, instruction_row, refused, response_row, succeed, write
-from lengthen.common.config import Config, Store, load_config
+from lengthen.common.config import Config, load_config
 from lengthen.common.promptfile import PromptFile
+from lengthen.common.settings import Store
 from lengthen.common.store.files import file_digest
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter

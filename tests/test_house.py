@@ -12,7 +12,8 @@ import duckdb
 import pyarrow.dataset
 import pytest
 from conftest import ROOT, expansion_row
-from lengthen.common.config import Store, load_config
+from lengthen.common.config import load_config
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import EXPANSIONS, TABLES

@@ -12,12 +12,13 @@ from lengthen.augment.pool import Pool
 from lengthen.augment.propose import Ending
 from lengthen.augment.seeding import Example
 from lengthen.augment.wording import load_wording
-from lengthen.common.config import Config, Expand, Model
+from lengthen.common.config import Config
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
 from lengthen.common.ids import attempt_seed, row_id
 from lengthen.common.job import Job
 from lengthen.common.rows import Rejection, Work
 from lengthen.common.selection import keep_probability, selected
+from lengthen.common.settings import Expand, Model
 from lengthen.common.store.calls import CALLS, Calls
 from lengthen.common.store.journal import Journal
 from lengthen.expand.lengthen import lengthen

@@ -14,12 +14,13 @@ from lengthen.augment.grow import slots
 from lengthen.augment.seeding import load_seeds
 from lengthen.augment.wording import load_wording
 from lengthen.common.chat import Chat
-from lengthen.common.config import Config, Echo, Model
+from lengthen.common.config import Config
 from lengthen.common.engine.echo import EchoEngine
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
 from lengthen.common.extension import load_extend_prompt
 from lengthen.common.job import Job
 from lengthen.common.promptfile import load_prompt
+from lengthen.common.settings import Echo, Model
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.text.languages import LANGUAGES, detect
 from lengthen.common.text.words import count_words

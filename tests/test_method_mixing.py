@@ -11,9 +11,10 @@ import pytest
 import tiny
 from conftest import expansion_row, write
 from lengthen.common.chat import Chat
-from lengthen.common.config import Store, load_config
+from lengthen.common.config import load_config
 from lengthen.common.extension import extend_prompt
 from lengthen.common.job import Job
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter

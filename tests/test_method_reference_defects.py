@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, expansion_row, instruction_row, rows, run, succeed, write
 from lengthen.common.chat import Chat
-from lengthen.common.config import Config, Expand, Generate, Store, load_config
+from lengthen.common.config import Config, load_config
 from lengthen.common.engine.echo import EchoEngine
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
 from lengthen.common.errors import TransientError
 from lengthen.common.job import Job
+from lengthen.common.settings import Expand, Generate, Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter

@@ -9,9 +9,10 @@ from typing import Any
 from conftest import instruction_row, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lengthen.common.config import Config, Model
+from lengthen.common.config import Config
 from lengthen.common.job import Job
 from lengthen.common.rows import count_works, works_of
+from lengthen.common.settings import Model
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.shard import Shard
 from lengthen.common.tables import INSTRUCTIONS

@@ -17,9 +17,9 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
-from lengthen.common.config import Store
 from lengthen.common.errors import TransientError, UserError
 from lengthen.common.model import open_adapter
+from lengthen.common.settings import Store
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.object_lock import ObjectLock
 from lengthen.common.store.origin import Origin

@@ -11,8 +11,8 @@ from lengthen.augment.demands.draw import drawn, of_kind
 from lengthen.augment.demands.numerals import arabic, chinese, value
 from lengthen.augment.demands.reading import read
 from lengthen.augment.demands.wording import load_phrasing
-from lengthen.common.config import Release
 from lengthen.common.demand import KINDS, Demand, Kind
+from lengthen.common.settings import Release
 from lengthen.evaluate.length import length_score
 
 INSTRUCTIONS = {

@@ -18,10 +18,10 @@ from conftest import snapshot
 from hub import Hub
 from lengthen.common import export as exporting
 from lengthen.common.card import histogram, plain
-from lengthen.common.config import Store
 from lengthen.common.demand import Demand
 from lengthen.common.export import COLUMNS, main
 from lengthen.common.ids import row_id
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import DATASET

@@ -16,9 +16,9 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from conftest import expansion_row, rows, succeed, write
-from lengthen.common.config import Store
 from lengthen.common.ids import row_id
 from lengthen.common.score_figures import score_figures
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import ADAPTERS, EXPANSIONS, SCORES, TRAIN_LOG

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import tiny
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
-from lengthen.common.config import Store
 from lengthen.common.errors import TransientError
 from lengthen.common.selection import left_out
+from lengthen.common.settings import Store
 from lengthen.common.store.lock import Lock
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.origin import Origin

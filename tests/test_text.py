@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lengthen.common.config import Check
+from lengthen.common.settings import Check
 from lengthen.common.text.check import Watch, refusal
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, split_paragraphs
 from lengthen.common.text.repetition import RepetitionCounter, repetition

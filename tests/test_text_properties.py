@@ -8,9 +8,9 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lengthen.common.config import Check
 from lengthen.common.ids import attempt_seed, row_id
 from lengthen.common.selection import selected
+from lengthen.common.settings import Check
 from lengthen.common.text.check import REASONS, Watch, refusal, unfit
 from lengthen.common.text.languages import LANGUAGES, detect, foreign_share, script_units
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, join_paragraphs, split_paragraphs

@@ -10,8 +10,8 @@ import re
 
 import prose
 import pytest
-from lengthen.common.config import Check
 from lengthen.common.extension import load_extend_prompt
+from lengthen.common.settings import Check
 from lengthen.common.text.check import Refusal, refusal
 from lengthen.common.text.ending import breaks_off
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from lengthen.common.config import Check
 from lengthen.common.extension import load_extend_prompt
+from lengthen.common.settings import Check
 from lengthen.common.text.check import REASONS, refusal
 from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.phrases import patterns

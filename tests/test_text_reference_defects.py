@@ -11,7 +11,7 @@ import re
 
 import prose
 import pytest
-from lengthen.common.config import Check
+from lengthen.common.settings import Check
 from lengthen.common.text.check import refusal
 
 LIMITS = Check(min_words=1)

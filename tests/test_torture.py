@@ -17,7 +17,7 @@ SCRIPT = """
 import random, sys
 from pathlib import Path
 from conftest import instruction_row
-from lengthen.common.config import Store
+from lengthen.common.settings import Store
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.store.reader import open_dataset

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable
 
-from lengthen.common.config import Check
+from lengthen.common.settings import Check
 from lengthen.common.text.check import Watch, refusal
 
 SIZES = (10_000, 100_000, 1_000_000)  # bytes

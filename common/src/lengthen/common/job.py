@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lengthen.common.config import Config, Sampling
+from lengthen.common.config import Config
 from lengthen.common.engine.opening import open_engine
 from lengthen.common.engine.protocol import Adapter, Engine, Prompt, SamplingParameters
 from lengthen.common.errors import UserError
@@ -20,6 +20,7 @@ from lengthen.common.model import ModelFolder, context_limit, open_adapter, open
 from lengthen.common.progress import say
 from lengthen.common.promptfile import PromptFile
 from lengthen.common.report import describe
+from lengthen.common.settings import Sampling
 from lengthen.common.store.manifest import Manifest, read_manifest
 from lengthen.common.store.origin import Origin, completed
 from lengthen.common.store.place import Folder

@@ -16,10 +16,11 @@ from typing import Any
 import httpx2
 import openai
 from lengthen.common.chat import Chat
-from lengthen.common.config import Config, Endpoint
+from lengthen.common.config import Config
 from lengthen.common.endpoint import api_key, said
 from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
 from lengthen.common.errors import TransientError, UserError
+from lengthen.common.settings import Endpoint
 
 
 class _BrokenStream(Exception):

@@ -19,9 +19,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from lengthen.common.config import Store
 from lengthen.common.environment import environment
 from lengthen.common.errors import TransientError, UserError
+from lengthen.common.settings import Store
 from lengthen.common.store.calls import CALLS, Calls
 from lengthen.common.store.compaction import compact
 from lengthen.common.store.journal import Journal

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from lengthen.augment.seeding import Example
 from lengthen.augment.wording import Wording
-from lengthen.common.config import Augment
 from lengthen.common.engine.protocol import Completion, Engine, Prompt, SamplingParameters
 from lengthen.common.promptfile import PromptFile
+from lengthen.common.settings import Augment
 from lengthen.common.store.calls import RowCalls
 from lengthen.common.text.check import Refusal, unfit
 from lengthen.common.text.languages import detect

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from lengthen.common.config import Language
 from lengthen.common.errors import UserError
+from lengthen.common.settings import Language
 
 
 class Example(NamedTuple):

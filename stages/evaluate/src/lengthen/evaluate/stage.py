@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lengthen.common.config import Judge
 from lengthen.common.engine.protocol import Engine
 from lengthen.common.errors import UserError
 from lengthen.common.ids import row_id
@@ -15,6 +14,7 @@ from lengthen.common.job import Job
 from lengthen.common.progress import say
 from lengthen.common.rows import Rejection, Work, run_rows
 from lengthen.common.score_figures import FIGURE_COLUMNS, score_figures
+from lengthen.common.settings import Judge
 from lengthen.common.store.manifest import Manifest
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter

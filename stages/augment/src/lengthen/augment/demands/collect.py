@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from lengthen.augment.contamination import Contamination
 from lengthen.augment.demands.answers import Facts, facts, text_column, unselected
 from lengthen.augment.demands.reading import read
-from lengthen.common.config import Config, Release
+from lengthen.common.config import Config
 from lengthen.common.errors import UserError
 from lengthen.common.ids import row_random
 from lengthen.common.selection import duplicates
+from lengthen.common.settings import Release
 from lengthen.common.store.reader import Dataset
 from lengthen.common.text.check import Refusal
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from math import ceil
 
-from lengthen.common.config import Release
 from lengthen.common.demand import KINDS, Demand, Kind
+from lengthen.common.settings import Release
 
 # The paper rounds answers of 2,000 to 8,000 words to thousands, a fifth of them to two thousands. The same by magnitude:
 # steps in units of the number's own power of ten, coarse to fine, and how often the first two are where the search begins.

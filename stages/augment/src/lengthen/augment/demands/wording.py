@@ -17,9 +17,9 @@ from string import Template
 from typing import Any, get_args
 
 from lengthen.augment.demands.numerals import arabic, chinese
-from lengthen.common.config import Language
 from lengthen.common.demand import Demand
 from lengthen.common.ids import text_digest
+from lengthen.common.settings import Language
 from lengthen.common.text.languages import LANGUAGES
 
 _WRITERS = {

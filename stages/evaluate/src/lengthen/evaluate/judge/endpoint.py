@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import openai
-from lengthen.common.config import Judge
 from lengthen.common.endpoint import api_key, said
 from lengthen.common.errors import TransientError, UserError
+from lengthen.common.settings import Judge
 from lengthen.evaluate.judge.asked import Reply
 from lengthen.evaluate.judge.reply import reply_tokens, schema
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from lengthen.common.config import Judge
 from lengthen.common.engine.protocol import Engine, Prompt, SamplingParameters
+from lengthen.common.settings import Judge
 from lengthen.evaluate.judge.asked import Reply
 from lengthen.evaluate.judge.reply import reply_tokens, schema
 

@@ -10,10 +10,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lengthen.common.config import Judge
 from lengthen.common.engine.protocol import Completion
 from lengthen.common.ids import attempt_seed, text_digest
 from lengthen.common.promptfile import PromptFile, load_prompt
+from lengthen.common.settings import Judge
 from lengthen.common.store.calls import RowCalls
 from lengthen.common.tables import QUALITIES
 from lengthen.common.text.languages import LANGUAGES
