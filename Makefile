@@ -235,9 +235,10 @@ torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each
 	LENGTHEN_TRAINING_KILLS=20 $(BIN)/pytest -m ci tests/test_finetune_resume.py
 	$(BIN)/pytest -s -m torture tests/test_torture.py
 
-bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and of training against plain TRL
+bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and of training: against plain TRL, and against packing
 	@$(BIN)/python tests/bench/check_speed.py
 	@$(BIN)/python tests/bench/finetune.py
+	@$(BIN)/python tests/bench/packing.py
 
 clean: ## remove the run RUN, and caches
 	rm -rf $(RUN) .mypy_cache .ruff_cache .pytest_cache

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
+
+from loopback import JsonHandler, Loopback, running
 
 PIECES = ["The river ", "was quiet.", "\n\n", "Every stone ", "holds light."]
 TEXT = "".join(PIECES)
 KEY = "sk-secret-key"
 
 
-class Completions(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Completions(Loopback):
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.requests: list[dict[str, Any]] = []
         self.behaviours: list[Callable[[_Handler], None]] = []  # of the next requests; afterwards all is well
         self.loaded: list[dict[str, str]] = []
         self.loads_adapters = True
         self.pieces_sent = 0
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone away is what some tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     server: Completions
 
     def do_GET(self) -> None:
@@ -43,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.answer(200, {"object": "list", "data": [{"id": "tiny"}, *({"id": one["lora_name"]} for one in self.server.loaded)]})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         if self.path.endswith("/load_lora_adapter"):
             if not self.server.loads_adapters:
                 return self.answer(404, {"error": {"message": "no such route"}})
@@ -51,15 +42,6 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(200, {})
         self.server.requests.append(body)
         return (self.server.behaviours.pop(0) if self.server.behaviours else write)(self)
-
-    def answer(self, status: int, body: dict[str, Any]) -> None:
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Retry-After-Ms", "10")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
 
     def begin(self) -> None:
         self.send_response(200)
@@ -72,9 +54,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
         self.server.pieces_sent += 1
 
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
-
 
 def write(handler: _Handler) -> None:
     handler.begin()
@@ -86,7 +65,7 @@ def write(handler: _Handler) -> None:
 
 
 def fail(status: int) -> Callable[[_Handler], None]:
-    return lambda handler: handler.answer(status, {"error": {"message": f"too busy for {KEY}"}})
+    return lambda handler: handler.answer(status, {"error": {"message": f"too busy for {KEY}"}}, Retry_After_Ms="10")
 
 
 def break_off(handler: _Handler) -> None:
@@ -114,14 +93,5 @@ def never_end(handler: _Handler) -> None:
         time.sleep(0.01)
 
 
-@contextmanager
-def serving() -> Iterator[Completions]:
-    server = Completions()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def serving() -> AbstractContextManager[Completions]:
+    return running(Completions())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import sys
@@ -18,7 +19,7 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import Folder, ObjectPath
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import TABLES, Table
+from lengthen.common.tables import ADAPTERS, TABLES, Table
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).parent.parent
@@ -70,6 +71,21 @@ def write(folder: AnyFolder, table: Table, content: list[dict[str, Any]]) -> Any
         for row in content:
             writer.add(row)
         writer.commit(len(content), {})
+    return folder
+
+
+def made_up_adapter(folder: AnyFolder, weights: bytes = b"weights") -> AnyFolder:
+    """A complete adapter dataset with weights that no engine will load."""
+    row = {
+        "id": "0" * 32, "role": "generator", "base_model": "b", "path": ".adapter", "sha256": hashlib.sha256(weights).hexdigest(),
+        "adapter_sha256_before": None, "rows": 1, "rejected_rows": 0, "tokens": 1, "steps": 1, "train_loss": 1.0, "eval_loss": None,
+        "iteration": 1, "seed": 1,
+    }  # fmt: skip
+    with DatasetWriter(folder, ADAPTERS, Origin({}), Store()) as writer:
+        with writer.placing(".adapter/adapter_model.safetensors") as temporary:
+            temporary.write_bytes(weights)
+        writer.add(row)
+        writer.commit(1, {})
     return folder
 
 

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from loopback import JsonHandler
 
 
 class Hub:
@@ -37,14 +39,14 @@ class Hub:
         return None if content is None else hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     hub: Hub
 
     def do_GET(self) -> None:
         if self._admitted():
             held = self.hub.files.items()
             files = [{"type": "file", "path": path, "oid": self.hub.oid(path), "size": len(content)} for path, content in held]
-            self._say(files if "/tree/" in self.path else {"id": "a/b", "sha": "0" * 40, "siblings": []})
+            self.answer(200, files if "/tree/" in self.path else {"id": "a/b", "sha": "0" * 40, "siblings": []})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -52,12 +54,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/repos/create"):
             self.hub.created = json.loads(body)
-            self._say({"url": f"{self.hub.url}/datasets/{self.hub.created['organization']}/{self.hub.created['name']}"})
+            self.answer(200, {"url": f"{self.hub.url}/datasets/{self.hub.created['organization']}/{self.hub.created['name']}"})
         elif "/preupload/" in self.path:
             paths = [file["path"] for file in json.loads(body)["files"]]
-            self._say({"files": [{"path": p, "uploadMode": "regular", "shouldIgnore": False, "oid": self.hub.oid(p)} for p in paths]})
+            files = [{"path": p, "uploadMode": "regular", "shouldIgnore": False, "oid": self.hub.oid(p)} for p in paths]
+            self.answer(200, {"files": files})
         elif self.path.endswith("/validate-yaml"):  # of the card
-            self._say({"errors": [], "warnings": []})
+            self.answer(200, {"errors": [], "warnings": []})
         else:
             self._commit([json.loads(line) for line in body.splitlines()])
 
@@ -67,26 +70,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.files |= {file["path"]: base64.b64decode(file["content"]) for file in taken}
         self.hub.commits.append([file["path"] for file in files])
         if len(taken) < len(files):
-            self._say({"error": "broken off"}, 400)
+            self.answer(400, {"error": "broken off"})
             return
         for operation in operations:
             if operation["key"] == "deletedFile":
                 del self.hub.files[operation["value"]["path"]]
-        self._say({"commitUrl": f"{self.hub.url}/datasets/a/b/commit/1", "commitOid": "1" * 40, "hookOutput": ""})
+        self.answer(200, {"commitUrl": f"{self.hub.url}/datasets/a/b/commit/1", "commitOid": "1" * 40, "hookOutput": ""})
 
     def _admitted(self) -> bool:
         self.hub.tokens.add(self.headers["Authorization"])
         if self.hub.status != 200:
-            self._say({"error": "no"}, self.hub.status)
+            self.answer(self.hub.status, {"error": "no"})
         return self.hub.status == 200
-
-    def _say(self, value: Any, status: int = 200) -> None:
-        content = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass

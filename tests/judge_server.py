@@ -6,12 +6,11 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
 from typing import Any
 
 from lengthen.common.tables import QUALITIES
+from loopback import JsonHandler, Loopback, running
 
 GOOD = {"analysis": "Fine.", **{name: number for number, name in enumerate(QUALITIES, start=3)}}  # 3 to 9, mean 6
 
@@ -23,30 +22,21 @@ def completion(content: str | None, finish_reason: str = "stop", **message: Any)
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
 
 
-class Judge(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Judge(Loopback):
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.asked: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.knows_schemas = True
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone away is what some tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     server: Judge
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = self.body()
         text = request["messages"][0]["content"]
         with self.server.lock:
             self.server.requests.append(request)
@@ -55,21 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked[word] += 1
             times = self.server.asked[word]
         if "response_format" in request and not self.server.knows_schemas:
-            self._send(400, {"error": {"message": "response_format is not supported"}})
+            self.answer(400, {"error": {"message": "response_format is not supported"}})
         else:
-            self._send(*BEHAVIOURS.get(word, _good)(times))
-
-    def _send(self, status: int, body: dict[str, Any] | str) -> None:
-        raw = (body if isinstance(body, str) else json.dumps(body)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Retry-After-Ms", "10")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
+            self.answer(*BEHAVIOURS.get(word, _good)(times), Retry_After_Ms="10")
 
 
 def _good(times: int) -> tuple[int, dict[str, Any]]:
@@ -114,14 +92,5 @@ BEHAVIOURS: dict[str, Any] = {
 }
 
 
-@contextmanager
-def serving() -> Iterator[Judge]:
-    server = Judge()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def serving() -> AbstractContextManager[Judge]:
+    return running(Judge())

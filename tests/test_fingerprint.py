@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 import tiny
-from conftest import expansion_row, instruction_row, refused, response_row, succeed, write
+from conftest import expansion_row, instruction_row, made_up_adapter, refused, response_row, succeed, write
 from lengthen.common.config import Config, load_config
 from lengthen.common.promptfile import PromptFile
-from lengthen.common.settings import Store
-from lengthen.common.store.files import file_digest
-from lengthen.common.store.origin import Origin
-from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, INSTRUCTIONS, RESPONSES
+from lengthen.common.tables import INSTRUCTIONS, RESPONSES
 
 LONG = " ".join(f"river{n} stone{n} keeps." for n in range(20))
 # Which sections of the config decide a stage's rows, beside the seed, the languages and the model.
@@ -103,24 +99,7 @@ def test_the_same_rows_in_another_folder_are_the_same_input(workshop: Path, tmp_
 
 def test_another_adapter_is_named(workshop: Path, tmp_path: Path) -> None:
     for stage in ("generate", "expand"):
-        assert "(adapter: null -> " in refused(stage, *command(workshop, stage), "--adapter", adapter(tmp_path / stage))
-
-
-def adapter(folder: Path) -> Path:
-    """A complete adapter dataset with weights that no engine will load."""
-    weights = folder.parent / f"{folder.name}-weights"
-    weights.write_bytes(b"weights")
-    row = {
-        "id": "0" * 32, "role": "generator", "base_model": "b", "path": ".adapter", "sha256": file_digest(weights), "tokens": 1,
-        "adapter_sha256_before": None, "rows": 1, "rejected_rows": 0, "steps": 1, "train_loss": 1.0, "eval_loss": None,
-        "iteration": 1, "seed": 1,
-    }  # fmt: skip
-    with DatasetWriter(folder, ADAPTERS, Origin({}), Store()) as writer:
-        with writer.placing(".adapter/adapter_model.safetensors") as temporary:
-            temporary.write_bytes(b"weights")
-        writer.add(row)
-        writer.commit(1, {})
-    return folder
+        assert "(adapter: null -> " in refused(stage, *command(workshop, stage), "--adapter", made_up_adapter(tmp_path / stage))
 
 
 def test_another_prompt_file_is_named(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
 import socket
@@ -16,7 +17,7 @@ from uuid import uuid4
 import pytest
 import tiny
 from click.testing import CliRunner
-from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
+from conftest import expansion_row, instruction_row, made_up_adapter, refused, rows, run, succeed, write
 from lengthen.common.errors import TransientError, UserError
 from lengthen.common.model import open_adapter
 from lengthen.common.settings import Store
@@ -26,7 +27,7 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.place import ObjectPath, parse_folder
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS
 
 BUCKET = "long-texts"
 
@@ -204,19 +205,11 @@ def test_an_adapter_in_a_bucket_is_read_from_a_checked_copy(folder: ObjectPath, 
 
     monkeypatch.setattr(files, "CACHE", tmp_path)
     monkeypatch.setattr("lengthen.common.model.CACHE", tmp_path)
-    (tmp_path / "weights").write_bytes(b"weights")
-    sha256 = files.file_digest(tmp_path / "weights")
-    row = {
-        "id": "0" * 32, "role": "generator", "base_model": "b", "path": ".adapter", "sha256": sha256, "adapter_sha256_before": None,
-        "rows": 1, "rejected_rows": 0, "tokens": 1, "steps": 1, "train_loss": 1.0, "eval_loss": None, "iteration": 1, "seed": 1,
-    }  # fmt: skip
-    with DatasetWriter(folder, ADAPTERS, Origin({}), Store()) as adapters:
-        with adapters.placing(".adapter/adapter_model.safetensors") as temporary:
-            temporary.write_bytes(b"weights")
-        adapters.add(row)
-        adapters.commit(1, {})
+    made_up_adapter(folder)
     adapter = open_adapter(folder, None)
-    assert (adapter.path / "adapter_model.safetensors").read_bytes() == b"weights" and adapter.sha256 == sha256
+    assert (adapter.path / "adapter_model.safetensors").read_bytes() == b"weights" and adapter.sha256 == hashlib.sha256(
+        b"weights"
+    ).hexdigest()
     assert open_adapter(folder, None) == adapter
 
 

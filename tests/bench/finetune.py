@@ -2,8 +2,9 @@
 
 python tests/bench/finetune.py [--model models/smollm2-135m-instruct] [--rows 48] [--rounds 2]
 
-Both: the same mixed-length rows once, 4 rows a step in one forward pass, LoRA of rank 8 on all linear layers, bf16, ZeRO-2,
-one rank under torchrun with the same threads. Only the steps are timed, without the first, which warms up.
+All: the same mixed-length rows once, 4 rows a step in one forward pass, LoRA of rank 8 on all linear layers, bf16, ZeRO-2,
+one rank under torchrun with the same threads. Only the steps are timed, without the first, which warms up. TRL runs as it comes,
+and told to group rows by length (`trl-grouped`), so that what padding costs can be told from the rest.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.finetune.batches import training_steps
+from lengthen.finetune.batches import padding_share, training_steps
 from lengthen.finetune.rows import IGNORED, SCHEMA
 
 BATCH = 4
+GROUPED = {"ours": None, "trl": "random", "trl-grouped": "group_by_length"}  # TRL's order of rows
 LORA = {"rank": 8, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear", "rslora": False}
 
 
@@ -39,15 +41,16 @@ def main() -> None:
     if options.trl:
         train_with_trl(options.trl)
         return
-    found: dict[str, list[float]] = {"ours": [], "trl": []}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in GROUPED}
     with tempfile.TemporaryDirectory() as folder:
         tokens = write_rows(Path(folder) / "train.parquet", options.rows, options.model)
         for number in range(options.rounds):
-            for name in ("ours", "trl"):
+            for name in GROUPED:
                 found[name].append(speed(name, Path(folder) / f"{name}-{number}", Path(folder) / "train.parquet", options.model))
-                print(f"round {number + 1}: {name} {found[name][-1]:,.0f} useful tokens/s", flush=True)
-    ours, trl = (statistics.median(found[name]) for name in ("ours", "trl"))
-    print(f"{options.rows} rows, {tokens:,} tokens: ours {ours:,.0f}, plain TRL {trl:,.0f} useful tokens/s, ratio {ours / trl:.2f}")
+                print(f"round {number + 1}: {name} {found[name][-1][0]:,.0f} useful tokens/s, {found[name][-1][1]:.0%} padding", flush=True)
+    rate = {name: statistics.median(useful for useful, _ in runs) for name, runs in found.items()}
+    print(f"{options.rows} rows, {tokens:,} tokens: " + ", ".join(f"{name} {useful:,.0f}" for name, useful in rate.items()), end="")
+    print("; " + ", ".join(f"ours / {name} {rate['ours'] / rate[name]:.2f}" for name in GROUPED if name != "ours"))
 
 
 def write_rows(path: Path, count: int, model: Path) -> int:
@@ -64,11 +67,11 @@ def write_rows(path: Path, count: int, model: Path) -> int:
     return sum(len(row["input_ids"]) for row in rows)
 
 
-def speed(name: str, folder: Path, rows: Path, model: Path) -> float:
-    """Train once; returns useful tokens per second."""
+def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, float]:
+    """Train once; returns (useful tokens per second, share of the computed tokens that are padding)."""
     folder.mkdir()
     program = ["-m", "lengthen.finetune.train", str(folder)] if name == "ours" else [__file__, "--trl", str(folder)]
-    (folder / "plan.json").write_text(json.dumps(plan(folder, rows, model)))
+    (folder / "plan.json").write_text(json.dumps(plan(folder, rows, model) | {"order": GROUPED[name]}))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", *program]
     environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count()), "TOKENIZERS_PARALLELISM": "false", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -77,9 +80,13 @@ def speed(name: str, folder: Path, rows: Path, model: Path) -> float:
     log: list[dict[str, Any]] = json.loads((folder / "outcome.json").read_text())["log"]
     if name == "ours":
         lengths = pq.read_table(rows)["input_ids"].combine_chunks().value_lengths().to_pylist()
-        tokens = [sum(lengths[row] for row in step.rows) for step in training_steps(lengths, 1, BATCH, BATCH, seed=1)]
+        steps = training_steps(lengths, 1, BATCH, BATCH, seed=1)
+        tokens = [sum(lengths[row] for row in step.rows) for step in steps]
         log = [{"tokens": count, "seconds": count / row["tokens_per_second"]} for count, row in zip(tokens, log, strict=True)]
-    return sum(row["tokens"] for row in log[1:]) / sum(row["seconds"] for row in log[1:])
+        padding = padding_share(steps, lengths)
+    else:
+        padding = 1 - sum(row["tokens"] for row in log) / sum(row["computed"] for row in log)
+    return sum(row["tokens"] for row in log[1:]) / sum(row["seconds"] for row in log[1:]), padding
 
 
 def plan(folder: Path, rows: Path, model: Path) -> dict[str, Any]:
@@ -117,16 +124,16 @@ def train_with_trl(folder: Path) -> None:
 
     class Counting(SFTTrainer):
         def training_step(self, model: Any, inputs: Any, *rest: Any) -> Any:
-            counts.append(int(inputs["attention_mask"].sum()))
+            counts.append({"tokens": int(inputs["attention_mask"].sum()), "computed": inputs["input_ids"].numel()})
             return super().training_step(model, inputs, *rest)
 
-    counts: list[int] = []
+    counts: list[dict[str, int]] = []
     auto = dict.fromkeys(("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"), "auto")
     arguments = SFTConfig(
         output_dir=str(folder / "trl"), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-4, bf16=True,
         use_cpu=True, deepspeed=settings["deepspeed"] | auto | {"bf16": {"enabled": True}}, max_length=None, packing=False,
         gradient_checkpointing=False, dataset_kwargs={"skip_prepare_dataset": True}, save_strategy="no", logging_steps=1,
-        report_to="none", disable_tqdm=True, seed=1,
+        train_sampling_strategy=settings["order"], report_to="none", disable_tqdm=True, seed=1,
     )  # fmt: skip
     trainer = Counting(
         model=AutoModelForCausalLM.from_pretrained(settings["model"], dtype=torch.bfloat16),
@@ -137,7 +144,7 @@ def train_with_trl(folder: Path) -> None:
         callbacks=[Clock()],
     )
     trainer.train()
-    timed = [row | {"tokens": count} for row, count in zip(log, counts, strict=True)]
+    timed = [row | count for row, count in zip(log, counts, strict=True)]
     (folder / "outcome.json").write_text(json.dumps({"log": timed}))
 
 
