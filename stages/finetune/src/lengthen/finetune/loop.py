@@ -49,7 +49,8 @@ class Trainer:
         self._resume()
         check_head(self.engine, *self._mine(*(tensor[:, -64:] for tensor in self.train.batch([0], self.engine.device))))
         about = seconds(self.plan, sum(self.train.lengths), weights(self.engine), product_speed(self.engine))
-        self._say(f"finetune: about {about / 60:,.0f} min on {self.engine.device.type}, going by its matrix products")
+        span = f"{about / 60:,.0f} min" if about >= 120 else f"{about:.0f} s"
+        self._say(f"finetune: about {span} on {self.engine.device.type}, going by its matrix products")
         self.began = time.monotonic()
         for number in range(self.done + 1, len(self.steps) + 1):
             stop = self._step(number, self.steps[number - 1])
