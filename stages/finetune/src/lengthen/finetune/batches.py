@@ -1,6 +1,7 @@
 """Which rows make up which training step, and in which order: a function of the rows' lengths and the run's seed alone.
 
 A row is in one step an epoch, whole. Rows of similar length stand together, so that little of a batch is padding.
+Packing rows into one instead measured slower (tests/bench/packing.py).
 """
 
 from __future__ import annotations
