@@ -13,6 +13,7 @@ import pytest
 import tiny
 import trainings
 from conftest import rows, succeed
+from lengthen.common.store.manifest import read_manifest
 from lengthen.finetune import launch
 from safetensors.numpy import load_file
 
@@ -77,6 +78,8 @@ def test_two_ranks_that_share_every_row_make_the_adapter_of_one(tmp_path: Path, 
     assert largest_difference(tmp_path / "one", tmp_path / "shared") < TOLERANCE
     ours, theirs = (rows(tmp_path / name, "adapters")[0]["eval_loss"] for name in ("one", "shared"))
     assert theirs == pytest.approx(ours, rel=TOLERANCE)
+    before, shared_before = (read_manifest(tmp_path / name).summary["eval_loss_before"] for name in ("one", "shared"))
+    assert shared_before == pytest.approx(before, rel=TOLERANCE) and ours < before
 
 
 def test_two_ranks_that_were_stopped_go_on_exactly(workshop: tuple[Path, Path]) -> None:

@@ -50,7 +50,7 @@ def train(config: Path, data: Path, output: Path, *more: object) -> str:
 
 def losses(output: Path) -> list[float]:
     """Of each step."""
-    return [row["loss"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist()]
+    return [row["loss"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist() if row["step"]]
 
 
 def into(command: list[str], output: Path) -> list[str]:

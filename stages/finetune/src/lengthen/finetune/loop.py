@@ -16,12 +16,13 @@ import torch
 from lengthen.common.ids import attempt_seed
 from lengthen.common.progress import say, tell_argo
 from lengthen.finetune import lora, state
-from lengthen.finetune.batches import Step, evaluation_micros, padding_share, training_steps
+from lengthen.finetune.batches import Step, evaluation_micros, training_steps
 from lengthen.finetune.checkpoint import TRAINED, prune, publish, step_folder
 from lengthen.finetune.engine import check_head, open_engine, peak_bytes, product_speed, weights
 from lengthen.finetune.estimate import seconds
 from lengthen.finetune.failures import judge
 from lengthen.finetune.launch import STOP
+from lengthen.finetune.outcome import outcome_of
 from lengthen.finetune.schedule import learning_rate
 from lengthen.finetune.sharing import slices
 from lengthen.finetune.tokens import TokenData
@@ -42,6 +43,7 @@ class Trainer:
         self.steps = training_steps(self.train.lengths, plan["epochs"], plan["rows_per_step"], plan["rows_per_device"], plan["seed"])
         self.engine = open_engine(plan, self.ranks)
         self.log: list[dict[str, Any]] = []
+        self.before: float | None = None  # validation loss before the first step
         self.done, self.began = 0, time.monotonic()
 
     def run(self) -> dict[str, Any]:
@@ -51,6 +53,9 @@ class Trainer:
         about = seconds(self.plan, sum(self.train.lengths), weights(self.engine), product_speed(self.engine))
         span = f"{about / 60:,.0f} min" if about >= 120 else f"{about:.0f} s"
         self._say(f"finetune: about {span} on {self.engine.device.type}, going by its matrix products")
+        if self.done == 0 and (before := self._evaluate()) is not None:
+            self.before = before
+            self._say(f"finetune: validation loss {before:.4f} before the first step")
         self.began = time.monotonic()
         for number in range(self.done + 1, len(self.steps) + 1):
             stop = self._step(number, self.steps[number - 1])
@@ -141,7 +146,7 @@ class Trainer:
         folder = Path(self.plan["resume"])
         progress = json.loads((folder / "progress.json").read_text())
         state.restore(self.engine, load_file(folder / "state.safetensors"), progress["step"])
-        self.log, self.done = progress["log"], progress["step"]
+        self.log, self.done, self.before = progress["log"], progress["step"], progress["before"]
         self._say(f"finetune: goes on after step {self.done} of {len(self.steps)}")
 
     def _save(self, number: int) -> None:
@@ -150,7 +155,7 @@ class Trainer:
             checkpoints = Path(self.plan["checkpoints"])
             draft = self._draft(step_folder(checkpoints, number).name)
             save_file(tensors, draft / "state.safetensors")
-            (draft / "progress.json").write_text(json.dumps({"step": number, "log": self.log}))
+            (draft / "progress.json").write_text(json.dumps({"step": number, "log": self.log, "before": self.before}))
             publish(draft, step_folder(checkpoints, number), self.plan["digest"])
             prune(checkpoints)
         distributed.barrier()
@@ -159,7 +164,7 @@ class Trainer:
         adapter = {name.removeprefix("model."): value for name, value in state.weights(self.engine).items()}
         peak = torch.tensor(peak_bytes(), dtype=torch.float64, device=self.engine.device)
         distributed.all_reduce(peak, distributed.ReduceOp.MAX)
-        outcome = self._outcome(int(peak))
+        outcome = outcome_of(self.steps, self.train.lengths, self.log, self.before, self.ranks, int(peak))
         if self.rank == 0:
             draft = self._draft(TRAINED)
             lora.save(self.engine.module.model, adapter, self.plan, draft)
@@ -167,22 +172,6 @@ class Trainer:
             publish(draft, Path(self.plan["checkpoints"]) / TRAINED, self.plan["digest"])
         distributed.barrier()
         return outcome
-
-    def _outcome(self, peak: int) -> dict[str, Any]:
-        evaluated = [row["eval_loss"] for row in self.log if row["eval_loss"] is not None]
-        lengths, log = self.train.lengths, self.log
-        tokens = [sum(lengths[row] for row in step.rows) for step in self.steps]
-        took = sum(count / row["tokens_per_second"] for count, row in zip(tokens, log, strict=True))
-        return {
-            "steps": len(self.steps),
-            "train_loss": math.fsum(row["loss"] for row in log) / len(log),
-            "eval_loss": evaluated[-1] if evaluated else None,
-            "tokens_per_second": sum(tokens) / took,
-            "padding_share": padding_share(self.steps, lengths),
-            "peak_memory_bytes": peak,
-            "ranks": self.ranks,
-            "log": log,
-        }
 
     def _draft(self, name: str) -> Path:
         draft = Path(self.plan["scratch"]) / f"{name}.draft"

@@ -116,7 +116,7 @@ def _write_log(writer: DatasetWriter, log: list[dict[str, Any]]) -> None:
 
 def _figures(rows: TokenRows, outcome: dict[str, Any]) -> dict[str, Any]:
     """For the manifest. Every token in is a token trained on, kept for validation, or in a rejected row."""
-    names = ("train_loss", "eval_loss", "steps", "ranks", "tokens_per_second", "padding_share", "peak_memory_bytes")
+    names = ("train_loss", "eval_loss_before", "eval_loss", "steps", "ranks", "tokens_per_second", "padding_share", "peak_memory_bytes")
     return {name: outcome[name] for name in names} | {
         "tokens_in": rows.tokens + rows.validation_tokens + rows.rejected_tokens,
         "tokens_trained": rows.tokens,
