@@ -80,7 +80,7 @@ def train(folder: Path, processes: int, over: Callable[[], bool] = lambda: False
         raise UserError(result["error"])
     if stopped or "stopped" in result:
         raise Stopped(EXIT_SIGINT if stopped == signal.SIGINT else EXIT_SIGTERM)
-    if not result or code:
+    if not result:  # with one, every rank was done: how they ended afterwards changes nothing
         raise TransientError(
             f"training ended with exit code {code} before it could say why; see the lines above. "
             "If the system killed a process, memory was too small: lower finetune.rows_per_device or take zero3_offload"

@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lengthen.common.lifeline import die_with_parent
 
@@ -36,8 +36,8 @@ from torch import distributed
 from transformers.utils import logging
 
 
-def main(folder: Path) -> None:
-    """Train by the plan, or as far as it gets; one rank of each machine leaves the outcome."""
+def main(folder: Path) -> NoReturn:
+    """Train by the plan, or as far as it gets; one rank of each machine leaves the outcome. Ends the process."""
     logging.disable_progress_bar()
     _join()
     plan = _shared(json.loads((folder / PLAN).read_text()) if distributed.get_rank() == 0 else None)
@@ -52,7 +52,18 @@ def main(folder: Path) -> None:
         raise SystemExit(EXIT_USER) from error
     if os.environ["LOCAL_RANK"] == "0":
         _leave(folder, outcome)
-    distributed.destroy_process_group()
+    _end()
+
+
+def _end() -> NoReturn:
+    """End this rank at once. Everything is on disk and all ranks have met, so nothing is left to do but taking down libraries.
+
+    That goes wrong at times: a thread of theirs that still runs ended a rank with "terminate called without an active
+    exception" after a training that was complete.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _leave(folder: Path, outcome: dict[str, Any]) -> None:
