@@ -14,6 +14,7 @@ from conftest import ROOT, expansion_row, refused, response_row, rows, snapshot,
 from lengthen.augment.contamination import Contamination
 from lengthen.augment.demands.collect import held_out, uncollected
 from lengthen.augment.demands.reading import read
+from lengthen.augment.demands.stage import load_asking
 from lengthen.augment.demands.weave import Query, woven
 from lengthen.augment.demands.wording import load_phrasing
 from lengthen.common.benchmark import BenchmarkFile, read_benchmark
@@ -23,7 +24,6 @@ from lengthen.common.engine.protocol import Completion, Prompt
 from lengthen.common.errors import UserError
 from lengthen.common.ids import row_id
 from lengthen.common.job import Job
-from lengthen.common.promptfile import load_prompt
 from lengthen.common.selection import left_out
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.reader import Dataset, open_dataset
@@ -31,6 +31,7 @@ from lengthen.common.tables import EXPANSIONS, RESPONSES, SCORES
 from lengthen.common.text.words import count_words
 
 INSTRUCTION = "Write a travel guide to an island that has no roads, with 3 walks and a map in words."
+TEMPLATE_SEED = 1  # draws a sentence, not a place
 SUBJECTS = ["clocks", "rivers and their bridges", "the history of salt", "a quiet village school", "night trains", "growing tomatoes"]
 
 
@@ -141,27 +142,31 @@ def test_what_is_held_out_stays_held_out_when_more_instructions_come() -> None:
 
 
 class Scripted:
-    """An engine that says what it is told to."""
+    """An engine that says what it is told to, and finds a demand likeliest behind "guide"."""
 
     control_tokens = frozenset({"<|im_end|>"})
 
     def __init__(self, *texts: str) -> None:
         self.texts, self.row, self.engine, self.asked = list(texts), "a" * 32, self, [""]
 
+    async def score(self, call: str, prompt: Prompt, texts: list[str]) -> list[float]:
+        return [-1.0 if " guide of 2" in text else -2.0 for text in texts]
+
     async def complete(self, call: str, prompt: Prompt, *_: object) -> Completion:
         self.asked.append(prompt.user)
         return Completion(self.texts.pop(0), 7, "stop")
 
 
-def weave(*texts: str) -> Query:
+def weave(*texts: str, seed: int = 3) -> Query:
     """What becomes of the instruction and "range 2000 to 3000", when the model answers so."""
     config = config_of(attempts=len(texts))
     job = Job("augment.demands", config, Path("none"), 1, "echo")
-    prompt = load_prompt("lengthen.augment", "weave.en.txt", {"instruction", "demand"})
     calls: Any = Scripted(*texts)
-    query = asyncio.run(woven(calls, INSTRUCTION, Demand("range", (2000, 3000)), load_phrasing("en"), prompt, job, random.Random(3)))
+    demand, dice = Demand("range", (2000, 3000)), random.Random(seed)
+    query = asyncio.run(woven(calls, INSTRUCTION, demand, load_phrasing("en"), load_asking("en"), job, dice))
     assert isinstance(query, Query), query
-    assert INSTRUCTION in calls.asked[-1]
+    assert not texts or INSTRUCTION in calls.asked[-1]
+    assert [found.demand for found in read(query.text, "en")] == [demand]
     return query
 
 
@@ -185,22 +190,30 @@ def test_a_demand_that_the_model_wove_in_is_taken() -> None:
     ],
 )
 def test_what_changes_more_than_the_length_is_not_taken(answer: str) -> None:
-    query = weave(answer)
+    query = weave(answer, seed=TEMPLATE_SEED)
     assert query.by == "template"
     assert query.text.replace("\n", " ").count(INSTRUCTION) == 1
-    assert [found.demand for found in read(query.text, "en")] == [Demand("range", (2000, 3000))]
+
+
+def test_what_the_model_does_not_rewrite_it_finds_a_place_for_or_a_sentence_says_it() -> None:
+    found = [weave(seed=seed) for seed in range(200)]
+    inserted = [query for query in found if query.by == "inserted"]
+    assert 70 < len(inserted) < 130 and len(inserted) + sum(query.by == "template" for query in found) == 200
+    assert {query.attempts for query in found} == {0}
+    ranges = [query for query in inserted if query.phrase[0] == "2"]  # "between 2,000 and …": the script likes all places equally
+    assert ranges and all(query.text == INSTRUCTION.replace(" guide", f" guide of {query.phrase}") for query in ranges)
 
 
 def test_chinese_is_woven_too() -> None:
     before = "写一篇短篇小说，讲一位退休的钟表匠在旧怀表里发现一张没有寄出的船票。"
-    prompt = load_prompt("lengthen.augment", "weave.zh.txt", {"instruction", "demand"})
     job = Job("augment.demands", config_of(attempts=1), Path("none"), 1, "echo")
     for answer, by in (
         ("请用三千字左右的篇幅，" + before, "model"),
         (before + "字数三千字左右，结尾要出人意料，还要写一段对话。", "template"),
     ):
         calls: Any = Scripted(answer)
-        query = asyncio.run(woven(calls, before, Demand("about", 3000), load_phrasing("zh"), prompt, job, random.Random(1)))
+        dice = random.Random(TEMPLATE_SEED)
+        query = asyncio.run(woven(calls, before, Demand("about", 3000), load_phrasing("zh"), load_asking("zh"), job, dice))
         assert isinstance(query, Query) and query.by == by, query
         assert query.phrase in query.text and before in query.text.replace("\n", "")
 

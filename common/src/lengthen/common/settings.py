@@ -235,6 +235,6 @@ class Release(Section):
     min_quality: Annotated[float, Field(ge=1, le=10)] = 6.0  # a judge's mean grade, of the rows that have one
     without_demand: Share = 0.1  # rows that stay without one, so that the writer knows plain instructions too
     kinds: Kinds = Kinds()
-    attempts: Count = 3  # at a demand woven in by the model; then a sentence with it is put before or after
+    attempts: Annotated[int, Field(ge=0)] = 3  # at rewriting an instruction with its demand; then it is inserted or put beside
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.02  # of the instructions, at least one: kept from training
     sampling: Sampling = Sampling(repetition_penalty=1.0, max_tokens=1024)  # the instruction's words have to be kept

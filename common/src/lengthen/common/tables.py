@@ -67,7 +67,8 @@ SCORES = _table(
 )  # fmt: skip
 
 # The release. Where the query asks for no length, `kind` is "none", and lower, upper, demand and demand_by are null.
-# `demand_by`: "model" or "template" put it there, "instruction" had it already. `source`: the table that `source_id` is an id of.
+# `demand_by`: "model" (rewrote the instruction), "inserted" (at a place that the model chose), "template" (a sentence beside),
+# "instruction" (had it already). `source`: the table that `source_id` is an id of.
 DATASET = _table(
     "dataset", 1, id=_S, query=_S, response=_S, language=_S, words=_I, kind=_S, lower=_I, upper=_I, demand=_S, demand_by=_S,
     split=_S, instruction_id=_S, source=_S, source_id=_S, attempts=_I, tokens=_I, digest=_S, iteration=_I, model=_S, seed=_I,

@@ -41,6 +41,11 @@ def read(text: str, language: str) -> list[Reading]:
     return found
 
 
+def is_alone(found: list[Reading], demand: Demand) -> bool:
+    """Whether this demand and no other was read."""
+    return [reading.demand for reading in found] == [demand]
+
+
 def _demand(match: re.Match[str], cues: dict[Kind, list[str]]) -> Demand | None:
     try:
         low, high = value(match["low"]), value(match["high"]) if match["high"] else None

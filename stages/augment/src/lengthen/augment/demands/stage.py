@@ -13,7 +13,7 @@ from lengthen.augment.demands.answers import facts, text_column
 from lengthen.augment.demands.collect import held_out, uncollected
 from lengthen.augment.demands.draw import drawn
 from lengthen.augment.demands.reading import read
-from lengthen.augment.demands.weave import Query, woven
+from lengthen.augment.demands.weave import Asking, Query, woven
 from lengthen.augment.demands.wording import Phrasing, all_phrasings
 from lengthen.common.benchmark import BenchmarkFile, read_benchmark
 from lengthen.common.demand import Demand
@@ -23,7 +23,7 @@ from lengthen.common.flaws import flaw_of
 from lengthen.common.ids import attempt_seed, row_id, row_random, text_digest
 from lengthen.common.job import Job
 from lengthen.common.progress import say
-from lengthen.common.promptfile import PromptFile, load_prompt
+from lengthen.common.promptfile import load_prompt
 from lengthen.common.report import yield_figures
 from lengthen.common.rows import Rejection, Work, check_languages, run_rows
 from lengthen.common.store.calls import Calls
@@ -33,7 +33,7 @@ from lengthen.common.tables import DATASET, EXPANSIONS, RESPONSES, SCORES
 from lengthen.common.text.check import Refusal, unfit
 from lengthen.common.text.words import count_words
 
-METHOD = 1  # raise it when the same settings give other rows than before
+METHOD = 2  # raise it when the same settings give other rows than before
 
 
 def demands(job: Job, folders: list[Path], score_folders: list[Path], benchmark_files: list[Path]) -> None:
@@ -42,7 +42,8 @@ def demands(job: Job, folders: list[Path], score_folders: list[Path], benchmark_
     scores = [open_dataset(folder, SCORES) for folder in score_folders]
     benchmarks = [read_benchmark(file) for file in (None, *benchmark_files)]
     model, phrasings = job.open_model(), all_phrasings()
-    prompts = {f"weave.{name}": load_prompt("lengthen.augment", f"weave.{name}.txt", {"instruction", "demand"}) for name in phrasings}
+    asking = {language: load_asking(language) for language in phrasings}
+    prompts = {f"{name}.{language}": prompt for language, asked in asking.items() for name, prompt in asked._asdict().items()}
     origin = job.origin(METHOD, model, ["release"], _inputs(job, datasets, scores, benchmarks, phrasings), prompts)
     if job.is_complete(origin):
         return
@@ -59,7 +60,7 @@ def demands(job: Job, folders: list[Path], score_folders: list[Path], benchmark_
 
         def work(engine: Engine) -> None:
             async def make(item: Work[dict[str, Any]]) -> dict[str, Any] | Rejection:
-                outcome = await demanded(item, engine, job, writer.calls, phrasings, prompts)
+                outcome = await demanded(item, engine, job, writer.calls, phrasings, asking)
                 if isinstance(outcome, Rejection):
                     return outcome
                 return outcome | {"split": "test" if outcome["instruction_id"] in test else "train", "model": model.name}
@@ -71,7 +72,7 @@ def demands(job: Job, folders: list[Path], score_folders: list[Path], benchmark_
 
 
 async def demanded(
-    work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Calls, phrasings: dict[str, Phrasing], prompts: dict[str, PromptFile]
+    work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Calls, phrasings: dict[str, Phrasing], asking: dict[str, Asking]
 ) -> dict[str, Any] | Rejection:
     """A row of `dataset` without its constants, or why there is none."""
     answer = work.source
@@ -89,8 +90,13 @@ async def demanded(
     demand = drawn(words, job.config.release, dice)
     if demand is None:
         return row | _asked(None, Query(instruction, "", "", 0, 0))
-    query = await woven(calls.of(engine, work.id), instruction, demand, phrasings[language], prompts[f"weave.{language}"], job, dice)
+    query = await woven(calls.of(engine, work.id), instruction, demand, phrasings[language], asking[language], job, dice)
     return Rejection(*query) if isinstance(query, Refusal) else row | _asked(demand, query)
+
+
+def load_asking(language: str) -> Asking:
+    weave = load_prompt("lengthen.augment", f"weave.{language}.txt", {"instruction", "demand"})
+    return Asking(weave, load_prompt("lengthen.augment", f"insert.{language}.txt", set()))
 
 
 def _asked(demand: Demand | None, query: Query) -> dict[str, Any]:

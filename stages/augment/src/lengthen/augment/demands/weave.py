@@ -1,4 +1,5 @@
-"""A demand put into an instruction: by the model, where it does no more than that; else by a sentence before or after.
+"""A demand put into an instruction: by the model, where it does no more than that; else at a place that the model finds for
+it (`insert`), or by a sentence before or after.
 
 What the model wrote is taken only if exactly this demand can be read out of it again, and if the rest is still the
 instruction: its words are there, and hardly any others.
@@ -11,7 +12,8 @@ from random import Random
 from typing import NamedTuple
 
 from lengthen.augment.contamination import bare_units
-from lengthen.augment.demands.reading import Reading, read
+from lengthen.augment.demands.insert import inserted
+from lengthen.augment.demands.reading import is_alone, read
 from lengthen.augment.demands.wording import Phrasing
 from lengthen.common.demand import Demand
 from lengthen.common.engine.protocol import Completion, Prompt
@@ -25,12 +27,13 @@ from lengthen.common.text.phrases import meta_talk
 _KEPT = 0.9  # share of the instruction's words that must still be there; all numbers must
 _ADDED = 0.15  # share of its words that may come in beside the demand,
 _ADDED_AT_LEAST = {"latin": 4, "han": 6}  # or so many, by script: "Write it in … please", 请用……的篇幅
+_INSERTED = 0.5  # share of what the model didn't rewrite; the others get a sentence: people ask both ways
 _SENTENCES = 8  # drawn until one reads well beside the instruction
 _QUOTES = {'"': '"', "“": "”", "「": "」"}
 
 
 class Query(NamedTuple):
-    """An instruction with its demand in words, and who put it there ("model" or "template")."""
+    """An instruction with its demand in words, and who put it there ("model", "inserted" or "template")."""
 
     text: str
     phrase: str
@@ -39,12 +42,19 @@ class Query(NamedTuple):
     tokens: int
 
 
+class Asking(NamedTuple):
+    """The prompts of a language."""
+
+    weave: PromptFile
+    insert: PromptFile
+
+
 async def woven(
-    calls: RowCalls, instruction: str, demand: Demand, phrasing: Phrasing, prompt: PromptFile, job: Job, dice: Random
+    calls: RowCalls, instruction: str, demand: Demand, phrasing: Phrasing, asking: Asking, job: Job, dice: Random
 ) -> Query | Refusal:
     """The instruction with this demand; a refusal where even a sentence beside it can't be read back."""
     phrase, tokens, settings = phrasing.phrase(demand, dice), 0, job.config.release
-    asked = Prompt(prompt.fill(instruction=instruction, demand=phrase))
+    asked = Prompt(asking.weave.fill(instruction=instruction, demand=phrase))
     for attempt in range(settings.attempts):
         completion = await calls.complete(f"weave {attempt}", asked, job.sampling(settings.sampling, calls.row, attempt))
         tokens += completion.tokens
@@ -52,9 +62,11 @@ async def woven(
         if refusal(text, completion, instruction, demand, phrasing.language, calls.engine.control_tokens) is None:
             [found] = read(text, phrasing.language)
             return Query(text, text[found.start : found.end], "model", attempt + 1, tokens)
+    if dice.random() < _INSERTED and (whole := await inserted(calls, instruction, demand, phrase, phrasing, asking.insert)):
+        return Query(whole, phrase, "inserted", settings.attempts, tokens)
     for _ in range(_SENTENCES):
         text = phrasing.beside(instruction, phrase, dice)
-        if _is_alone(read(text, phrasing.language), demand):
+        if is_alone(read(text, phrasing.language), demand):
             return Query(text, phrase, "template", settings.attempts, tokens)
         phrase = phrasing.phrase(demand, dice)
     return Refusal("own_demand", f"{phrase!r} can't be read beside the instruction")
@@ -69,7 +81,7 @@ def refusal(
     if bad := unfit(text, control_tokens):
         return bad
     found = read(text, language)
-    if not _is_alone(found, demand):
+    if not is_alone(found, demand):
         return Refusal("own_demand", ", ".join(text[reading.start : reading.end] for reading in found) or "no demand")
     if talk := meta_talk(text, language):
         return Refusal("meta_talk", talk)
@@ -90,10 +102,6 @@ def _changed(before: str, after: str, may_come_in: int) -> Refusal | None:
     if any(after.count(mark) > before.count(mark) for mark in (":", "：", "\n")):
         return Refusal("changed", "a heading came in")
     return None
-
-
-def _is_alone(found: list[Reading], demand: Demand) -> bool:
-    return [reading.demand for reading in found] == [demand]
 
 
 def _unquoted(text: str) -> str:

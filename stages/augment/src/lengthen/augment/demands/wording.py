@@ -4,6 +4,7 @@
     "other_units"   pages and the like: a length too, but none that can be counted in words
 "numerals"   in which ways numbers are written, drawn evenly: grouped (3,000), plain (3000), chinese (三千)
 "phrases"    of each kind, with $length or $low and $high
+"inside", "end"   what joins $demand to the word before it, within a sentence and at its end
 "before", "after"   sentences with $demand, for a place in front of the instruction or behind it
 """
 
@@ -44,6 +45,10 @@ class Phrasing:
             low, high = demand.length
             return template.substitute(low=write(low), high=write(high))
         return template.substitute(length=write(demand.length))
+
+    def joints(self, phrase: str, place: str) -> list[str]:
+        """The phrase as it goes on from a word, such as " of about 3,000 words"; `place` is "inside" or "end"."""
+        return [Template(joint).substitute(demand=phrase) for joint in self.raw[place]]
 
     def beside(self, instruction: str, phrase: str, dice: random.Random) -> str:
         """The instruction with a sentence about its length in front or behind."""

@@ -1,0 +1,91 @@
+"""A demand inserted into an instruction: at a place that the model chooses, with nothing else changed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lengthen.augment.demands.draw import of_kind
+from lengthen.augment.demands.insert import candidates, inserted
+from lengthen.augment.demands.reading import read
+from lengthen.augment.demands.stage import load_asking
+from lengthen.augment.demands.wording import load_phrasing
+from lengthen.common.config import Config
+from lengthen.common.demand import KINDS, Demand, Kind
+from lengthen.common.engine.echo import EchoEngine
+from lengthen.common.engine.protocol import Engine, Prompt
+
+INSTRUCTIONS = {
+    "en": [
+        "Write a story about 12 bakers in 1984.",
+        "You are a travel writer. Describe Lisbon: its 3.5 hills, its light.",
+        "Explain tides",
+        "Write a guide:\n\n- buying a boat\n- selling it",
+        "“Why?” Answer that.",
+        f"Discuss {300 * 'tea and '}salt.",
+    ],
+    "zh": ["写一篇关于1984年的小说，讲十二位面包师。", "你是医生。请解释潮汐", "写一份指南：\n\n- 买船\n- 卖船", f"谈{300 * '茶和'}盐。"],
+}
+
+
+class Preferring:
+    """Scores a text by where the demand stands in it."""
+
+    def __init__(self, best: str) -> None:
+        self.best = best
+
+    async def score(self, call: str, prompt: Prompt, texts: list[str]) -> list[float]:
+        return [0.0 if text == self.best else -1.0 for text in texts]
+
+
+def insert(engine: Any, instruction: str, demand: Demand, phrase: str, language: str) -> str | None:
+    return asyncio.run(inserted(engine, instruction, demand, phrase, load_phrasing(language), load_asking(language).insert))
+
+
+@pytest.mark.parametrize(
+    ("language", "instruction", "best"),
+    [
+        ("en", "Write an essay on tides. Be fair.", "Write an essay of about 300 words on tides. Be fair."),
+        ("en", "You are a doctor. Explain tides.", "You are a doctor. Explain tides in about 300 words."),
+        ("zh", "写一篇小说。要有趣。", "写一篇约300字的小说。要有趣。"),
+        ("zh", "写一篇小说。要有趣。", "写一篇小说，约300字。要有趣。"),
+    ],
+)
+def test_the_likeliest_place_is_taken(language: str, instruction: str, best: str) -> None:
+    phrase = "about 300 words" if language == "en" else "约300字"
+    assert insert(Preferring(best), instruction, Demand("about", 300), phrase, language) == best
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(INSTRUCTIONS)), st.sampled_from(KINDS), st.integers(20, 20_000), st.integers(0, 5), st.integers())
+def test_nothing_else_changes_and_the_demand_reads_back(language: str, kind: Kind, words: int, which: int, seed: int) -> None:
+    dice = random.Random(seed)
+    instruction = INSTRUCTIONS[language][which % len(INSTRUCTIONS[language])]
+    demand, phrasing = of_kind(kind, words, dice), load_phrasing(language)
+    phrase = phrasing.phrase(demand, dice)
+    found = candidates(instruction, phrase, phrasing)
+    assert 0 < len(found) <= 40
+    joints = [*phrasing.joints(phrase, "end"), *phrasing.joints(phrase, "inside")]
+    assert all(instruction in {text.replace(joint, "", 1) for joint in joints} for text in found)
+    text = insert(Preferring(dice.choice(found)), instruction, demand, phrase, language)
+    assert text in found and [reading.demand for reading in read(text, language)] == [demand]
+
+
+def test_a_demand_that_reads_back_from_no_place_is_not_inserted() -> None:
+    instruction = "A 500-word text on tides."  # has one already
+    assert insert(Preferring(""), instruction, Demand("about", 300), "about 300 words", "en") is None
+
+
+def test_echo_puts_it_at_the_end_of_the_first_sentence() -> None:
+    class Calls:
+        engine: Engine = EchoEngine(Config.model_validate({"model": {"path": "none"}}, strict=False))
+
+        async def score(self, call: str, prompt: Prompt, texts: list[str]) -> list[float]:
+            return await self.engine.score(prompt, texts)
+
+    text = insert(Calls(), "Explain tides. Be fair.", Demand("about", 300), "about 300 words", "en")
+    assert text == "Explain tides in about 300 words. Be fair."
