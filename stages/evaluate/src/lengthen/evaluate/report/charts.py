@@ -10,6 +10,7 @@ from lengthen.common.demand import KINDS
 from lengthen.evaluate.report.gather import Iteration
 from lengthen.evaluate.report.ink import Ink
 from lengthen.evaluate.report.shapes import by_group, by_stage, by_tenth, dodged, empty, histogram, legend, means, whiskers
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -55,13 +56,7 @@ def asked_and_written(iterations: list[Iteration], ink: Ink) -> Figure | None:
             asked, written = [row["asked"] for row in rows], [row["words"] for row in rows]
             axes.scatter(asked, written, s=16, color=ink.of(found.number), alpha=0.55, linewidths=0, label=found.label)
             longest = max(longest, *asked)
-    if not longest:
-        return None
-    axes.axline((0, 0), slope=1, color=ink.text, linewidth=0.8, linestyle="--")
-    axes.set(xlabel="words asked for", ylabel="words written", xlim=(0, longest * 1.05))
-    axes.set_ylim(bottom=0)
-    legend(axes)
-    return figure
+    return _against_asked(figure, axes, longest, ink)
 
 
 def ruler(iterations: list[Iteration], ink: Ink) -> Figure | None:
@@ -72,6 +67,11 @@ def ruler(iterations: list[Iteration], ink: Ink) -> Figure | None:
         if marks := {int(asked): figures["words"] for asked, figures in found.figures.get("ruler", {}).items()}:
             whiskers(axes, sorted(marks), [marks[asked] for asked in sorted(marks)], found, ink, line="-")
             longest = max(longest, *marks)
+    return _against_asked(figure, axes, longest, ink)
+
+
+def _against_asked(figure: Figure, axes: Axes, longest: int, ink: Ink) -> Figure | None:
+    """A chart of words written against words asked for, with the line on which they are equal."""
     if not longest:
         return None
     axes.axline((0, 0), slope=1, color=ink.text, linewidth=0.8, linestyle="--")
