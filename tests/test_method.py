@@ -161,6 +161,9 @@ def test_ids_and_seeds_are_functions_of_the_row_alone() -> None:
         ("\n Write an essay\nabout ships.\n\nMore.", "Write an essay about ships."),
         ('"Write an essay."', "Write an essay."),
         ("Write an essay.\n4. Write", "Write an essay."),
+        ("Write an essay.\nInstructions 4: Write", "Write an essay."),
+        ("Write an essay. INSTRUCTION 4: Write", "Write an essay."),
+        ("Write 4. Of these instructions: 3.", "Write 4. Of these instructions: 3."),
     ],
 )
 def test_only_the_first_item_of_the_continued_list_is_taken(text: str, item: str) -> None:

@@ -28,7 +28,7 @@ from lengthen.common.tables import INSTRUCTIONS
 from lengthen.common.text.diversity import distinct, mean_similarity
 from lengthen.common.text.words import count_words
 
-METHOD = 2  # raise it when the same settings give other rows than before
+METHOD = 3  # raise it when the same settings give other rows than before
 
 
 def augment(job: Job, seeds_file: Path | None, earlier: list[Path], benchmark_files: list[Path], release: bool = False) -> None:

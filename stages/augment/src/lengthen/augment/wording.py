@@ -31,7 +31,9 @@ class Wording:
             raise UserError(f"{name}: no item, yes and no ({error})") from error
         self.digest = text_digest(text)
         label = re.escape(raw["item"].partition("$number")[0].strip())
-        self._next = re.compile(rf"\n\s*(?:{label}\s*)?{_NUMBERED}|\n\s*\n")
+        # A small model writes "Instructions 4:" too, and goes on behind it on the same line.
+        labelled = rf"\s{label}s?\s*{_NUMBERED}|" if label else ""
+        self._next = re.compile(rf"{labelled}\n\s*{_NUMBERED}|\n\s*\n", re.IGNORECASE)
 
     def item(self, number: int) -> str:
         """The label of an item, such as `Instruction 3:`."""
