@@ -16,7 +16,7 @@ from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import EXPANSIONS, RESPONSES
 from lengthen.expand.lengthen import lengthen
 
-METHOD = 3  # raise it when the same settings give other rows than before
+METHOD = 4  # raise it when the same settings give other rows than before
 
 
 def expand(job: Job, responses: Path, adapter: Path | None) -> None:
