@@ -59,7 +59,7 @@ REFUSED = [
     ("en", f"{ENGLISH}\n\nThis helps to improve the overall quality of the text itself.", "meta_talk", "the overall quality of the text"),
     ("en", f"{ENGLISH}\n\nI might say that the best edit is another one.", "meta_talk", "the best edit"),
     ("en", f"The content provided is a guide to bridges.\n\n{ENGLISH}", "meta_talk", "The content provided"),
-    ("en", f"The original text was written in a more formal tone.\n\n{ENGLISH}", "meta_talk", "original text was written in a more formal tone"),
+    ("en", f"The original text was written in a more formal tone.\n\n{ENGLISH}", "meta_talk", "original text was written in a"),
     ("en", f"{ENGLISH}\n\nDo not use any commas in your response.", "meta_talk", "Do not use any commas"),
     ("en", f"{ENGLISH}\n\nAs a language model, I have no boat.", "meta_talk", "As a language model"),
     ("en", f"{ENGLISH}\n\nI hope you enjoyed the story, and I hope you liked the ending.", "meta_talk", "I hope you enjoyed the story"),
