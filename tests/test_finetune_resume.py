@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.ci]
 def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[list[str], Path]:
     """A stage's command without its output, and the adapter of an undisturbed run. With dropout: random numbers count too."""
     folder = tmp_path_factory.mktemp("resume")
-    epochs = 4 + KILLS
+    epochs = 4 + 3 * KILLS  # of 7 steps: a pair of signals comes after 10 on average, and has to come before the end
     config = trainings.config(folder, model, epochs=epochs, rows_per_step=3, checkpoint_steps=3, lora={"dropout": 0.1})
     command = trainings.command(config, trainings.expansions(folder / "data", 20), folder / "undisturbed")
     subprocess.run(command, check=True, capture_output=True, timeout=300)
