@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,16 @@ def test_what_is_no_numeral_is_refused(text: str) -> None:
         ("between 2000 and 3000 words", Demand("range", (2000, 3000))),
         ("请写一篇字数需超过2000字的文章", Demand("above", 2000)),
         ("字数不少于三千", Demand("above", 3000)),
+        ("写一篇作文，不得少于800字。", Demand("above", 800)),
+        ("字数不得高于900字", Demand("below", 900)),
+        ("2000－3000字", Demand("range", (2000, 3000))),
+        ("写3000字和5张插图", Demand("about", 3000)),
+        ("It must be no shorter than 500 words.", Demand("above", 500)),
+        ("not longer than 500 words", Demand("below", 500)),
+        ("about 2000 words over 3 chapters", Demand("about", 2000)),
+        ("2000 words under the sea", Demand("about", 2000)),
+        ("2,000 words and 3 poems", Demand("about", 2000)),
+        ("Word count: 2000 to 3000.", Demand("range", (2000, 3000))),
         ("字数在2000至3000字之间", Demand("range", (2000, 3000))),
     ],
 )
@@ -86,11 +97,19 @@ def test_demands_in_other_words_are_read_too(text: str, expected: Demand) -> Non
     assert [found.demand for found in read(text, language)] == [expected]
 
 
-@pytest.mark.parametrize(
-    "text", ["a thousand-word story", "a four-page essay", "in 3 paragraphs", "三到五千字的作文", "两三千字的作文", "写三页"]
-)
+UNCLEAR = [
+    *("a thousand-word story", "a four-page essay", "a one-page essay", "in 3 paragraphs", "2000+ words", "2000 or more words", "3k words"),
+    *("2,000 English words", "**2000** words", "max 2000 words", "2000 words max", "limited to 2000 words", "word limit: 2000"),
+    *("≥2000 words", "It should not be over 3,000 words.", "never above 3,000 words", "nothing less than 500 words"),
+    *("at least 2,000 and at most 3,000 words", "more than 2000 words but fewer than 3000", "5 chapters of 2000 words each"),
+    *("三到五千字的作文", "两三千字的作文", "写三页", "3千字", "1.5万字", "3000多字", "三千多字", "3000词", "上限3000字", "3000字为上限"),
+    *("不可多于900字", "未超过900字", "每章2000字", f"{'9' * 400} words"),
+]
+
+
+@pytest.mark.parametrize("text", UNCLEAR)
 def test_a_demand_that_can_not_be_read_is_seen(text: str) -> None:
-    assert [found.demand for found in read(text, "en" if text.isascii() else "zh")] == [None]
+    assert [found.demand for found in read(text, "zh" if re.search("[\u4e00-\u9fff]", text) else "en")] == [None]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +121,7 @@ def test_a_demand_that_can_not_be_read_is_seen(text: str) -> None:
         "In 3000 years",
         "the two of them",
         "三段经历",
+        "字数不限，讲述1998年的洪水。",
     ],
 )
 def test_what_is_no_demand_is_not_read_as_one(text: str) -> None:

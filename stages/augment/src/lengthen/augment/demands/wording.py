@@ -1,7 +1,8 @@
 """How a demand is put into words: phrases, numerals and sentences of a language, from `phrasings/LANGUAGE.json`.
 
-"units", "joints", "heads", "spelled", "cues"   what `reading` knows a demand by
+"units", "joints", "heads", "links", "spelled", "cues", "cues_after"   what `reading` knows a demand by
     "other_units"   pages and the like: a length too, but none that can be counted in words
+    "negated", "unclear_before", "unclear_after", "loose"   patterns of what makes it doubt one
 "numerals"   in which ways numbers are written, drawn evenly: grouped (3,000), plain (3000), chinese (三千)
 "phrases"    of each kind, with $length or $low and $high
 "inside", "end"   what joins $demand to the word before it, within a sentence and at its end
