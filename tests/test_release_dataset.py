@@ -278,6 +278,23 @@ def test_training_and_test_share_no_instruction(made: tuple[Path, Path]) -> None
     assert all(sides) and not sides[0] & sides[1]
 
 
+def test_the_same_instruction_under_two_ids_is_on_one_side(tmp_path: Path, model: Path) -> None:
+    """With `max_similarity: 1` nothing else keeps them together."""
+    twins = []
+    for number in range(12):
+        row = expansion(number, 80 + number, subject=number % 6)
+        text = row["instruction"].upper() if number < 6 else row["instruction"]
+        twins.append(row | {"instruction_id": row["id"], "instruction": text})
+    write(tmp_path / "e", EXPANSIONS, twins)
+    off = {"length_biased_selection": False, "max_similarity": 1.0}
+    release = {"min_words": 50, "max_similarity": 1.0, "test_share": 0.4, "attempts": 0, "without_demand": 1.0}
+    config = tiny.write_config(tmp_path / "c.yaml", model, expand=off, finetune=off, release=release)
+    succeed("augment.demands", "--config", config, "--engine", "echo", "--input", tmp_path / "e", "--output", tmp_path / "d")
+    found = rows(tmp_path / "d", "dataset")
+    sides = [{row["query"].lower() for row in found if row["split"] == split} for split in ("train", "test")]
+    assert len(found) == 12 and all(sides) and not sides[0] & sides[1]
+
+
 def test_every_row_that_stays_out_says_why(made: tuple[Path, Path]) -> None:
     manifest = read_manifest(made[1] / "dataset")
     assert manifest is not None

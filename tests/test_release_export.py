@@ -14,7 +14,7 @@ import datasets
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from conftest import snapshot
+from conftest import snapshot, write
 from hub import Hub
 from lengthen.common import export as exporting
 from lengthen.common.card import histogram, plain
@@ -161,6 +161,11 @@ def test_an_export_is_made_once(dataset: Path, folder: Path) -> None:
     assert other.exit_code == 2 and "holds something else" in other.output and snapshot(folder) == before
 
 
+def test_an_empty_release_is_not_exported(tmp_path: Path) -> None:
+    done = export(write(tmp_path / "d", DATASET, []), tmp_path / "hub")
+    assert done.exit_code == 2 and "holds no row" in done.output and not (tmp_path / "hub").exists()
+
+
 def test_an_unreadable_option_is_refused(dataset: Path, tmp_path: Path) -> None:
     assert export(dataset, tmp_path / "hub", "--scores", "nonsense").exit_code == 2
     assert export(tmp_path / "nothing", tmp_path / "hub").exit_code == 2
@@ -178,9 +183,13 @@ def push(
     folder: Path, hub: Hub, *more: str, token: str | None = TOKEN, repo: str = "some/long-answers"
 ) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
-    environment |= {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_TELEMETRY": "1", "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"} | (
-        {"HF_TOKEN": token} if token else {}
-    )
+    environment |= {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "no_proxy": "127.0.0.1",
+        "NO_PROXY": "127.0.0.1",
+    } | ({"HF_TOKEN": token} if token else {})
     command = [sys.executable, "-m", "lengthen.common.push", str(folder), "--repo", repo, *more]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert TOKEN not in done.stdout + done.stderr
@@ -196,6 +205,7 @@ def test_push_sends_the_card_and_the_rows_and_nothing_else(folder: Path, hub: Hu
     assert set(hub.files) == {"README.md", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"}
     assert all((folder / name).read_bytes() == content for name, content in hub.files.items())
     assert hub.created["visibility"] == "private" and hub.created["type"] == "dataset"
+    assert push(folder, hub, token=f"{TOKEN}\n").returncode == 0
     assert hub.tokens == {f"Bearer {TOKEN}"}
 
 
@@ -210,6 +220,18 @@ def test_a_push_that_broke_off_goes_on_where_it_was(folder: Path, hub: Hub) -> N
     assert push(folder, hub).returncode == 0 and len(hub.commits) == 2
 
 
+def test_large_files_go_to_their_storage_once(folder: Path, hub: Hub) -> None:
+    hub.large, hub.storage_status = True, 403
+    refused = push(folder, hub)
+    assert refused.returncode == 2 and "HF_TOKEN needs write access" in refused.stderr and not hub.stored
+    hub.storage_status = 408
+    assert push(folder, hub).returncode == 75
+    hub.storage_status = 200
+    assert push(folder, hub).returncode == 0
+    assert {(folder / name).read_bytes() for name in hub.files if name.startswith("data/")} == set(hub.stored.values())
+    assert all((folder / name).read_bytes() == content for name, content in hub.files.items())
+
+
 @pytest.mark.parametrize(
     ("status", "code", "said"), [(401, 2, "HF_TOKEN needs write access"), (403, 2, "HF_TOKEN"), (429, 75, "same command again")]
 )
@@ -221,6 +243,7 @@ def test_a_refusal_says_what_to_do(folder: Path, hub: Hub, status: int, code: in
 
 def test_without_a_token_an_export_or_a_name_nothing_is_sent(folder: Path, dataset: Path, hub: Hub) -> None:
     assert "HF_TOKEN is not set" in push(folder, hub, token=None).stderr
+    assert "is no token" in push(folder, hub, token="hf_ключ").stderr  # noqa: S106
     assert "is no export" in push(dataset, hub).stderr
     assert "owner/name" in push(folder, hub, repo="some/long/answers").stderr
     assert not hub.files and not hub.created

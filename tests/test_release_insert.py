@@ -51,7 +51,10 @@ def insert(engine: Any, instruction: str, demand: Demand, phrase: str, language:
     [
         ("en", "Write an essay on tides. Be fair.", "Write an essay of about 300 words on tides. Be fair."),
         ("en", "You are a doctor. Explain tides.", "You are a doctor. Explain tides in about 300 words."),
+        ("en", "I'm a nurse. I'm tired. Write me a diary.", "I'm a nurse. I'm tired. Write me a diary in about 300 words."),
         ("zh", "写一篇小说。要有趣。", "写一篇约300字的小说。要有趣。"),
+        ("zh", "介绍www.baidu.com网站", "介绍www.baidu.com网站，约300字"),
+        ("zh", "第1.5节讲什么?请写。", "第1.5节讲什么?请写，约300字。"),
         ("zh", "写一篇小说。要有趣。", "写一篇小说，约300字。要有趣。"),
     ],
 )

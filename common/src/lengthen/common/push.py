@@ -29,9 +29,9 @@ def push(folder: Path, repo: str, private: bool) -> str:
     """
     if not (folder / MARKER).is_file():
         raise UserError(f"{folder} is no export; make it with python -m lengthen.common.export")
-    token = os.environ.get(TOKEN)
-    if not token:
-        raise UserError(f"{TOKEN} is not set; put a token with write access to {repo} into the environment")
+    token = os.environ.get(TOKEN, "").strip()  # a file's line break comes along easily
+    if not token or not token.isascii() or not token.isprintable():
+        raise UserError(f"{TOKEN} is not set, or is no token; put one with write access to {repo} into the environment")
     import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -47,9 +47,19 @@ def push(folder: Path, repo: str, private: bool) -> str:
         raise UserError(f"--repo {repo} is no name of the form owner/name: {error}") from error
     except HfHubHTTPError as error:
         raise _refusal(error.response.status_code, api.endpoint, repo) from error
+    except PermissionError as error:  # of this machine's files, or of the hub's storage for large ones
+        raise UserError(f"{type(error).__name__} for {folder} or {repo}; {TOKEN} needs write access to it") from error
     except (httpx2.TransportError, OSError) as error:
-        raise TransientError(f"{api.endpoint} can't be reached ({type(error).__name__}); run the same command again") from error
+        raise _unreached(api.endpoint, error) from error
+    except RuntimeError as error:  # the library's word for a large file that didn't arrive
+        if isinstance(error.__cause__, HfHubHTTPError):
+            raise _refusal(error.__cause__.response.status_code, api.endpoint, repo) from error
+        raise _unreached(api.endpoint, error.__cause__ or error) from error
     return done.commit_url
+
+
+def _unreached(endpoint: str, error: BaseException) -> TransientError:
+    return TransientError(f"{endpoint} can't be reached ({type(error).__name__}); run the same command again, what is uploaded stays")
 
 
 def _refusal(status: int, endpoint: str, repo: str) -> Exception:

@@ -11,7 +11,7 @@ from lengthen.augment.demands.answers import Facts, facts, text_column, unselect
 from lengthen.augment.demands.reading import read
 from lengthen.common.config import Config
 from lengthen.common.errors import UserError
-from lengthen.common.ids import row_random
+from lengthen.common.ids import row_random, text_digest
 from lengthen.common.selection import duplicates
 from lengthen.common.settings import Release
 from lengthen.common.store.reader import Dataset
@@ -51,13 +51,22 @@ def uncollected(datasets: list[Dataset], config: Config, benchmarks: Contaminati
 
 
 def held_out(instructions: Iterable[str], share: float, seed: int) -> set[str]:
-    """The ids of instructions whose rows are the test split: a share of them, at least one, and never all.
+    """The instructions whose rows are the test split: a share of them, at least one, and never all.
 
-    By each id's own draw, so that a release of one more iteration keeps what an earlier one held out.
+    Args:
+        instructions: as `same_text` knows them.
+
+    By each one's own draw, so that a release of one more iteration keeps what an earlier one held out. Only where the share gives
+    none, and one is taken all the same, that may be another one then.
     """
     draws = sorted((row_random(seed, name, "test").random(), name) for name in set(instructions))
     count = min(max(1, sum(draw < share for draw, _ in draws)), len(draws) - 1)
     return {name for _, name in draws[:count]}
+
+
+def same_text(instruction: str) -> str:
+    """The same for instructions that differ in case and white space only: they are on one side, whatever their ids."""
+    return text_digest(" ".join(instruction.split()).casefold())
 
 
 def _unfit(answers: list[Facts], config: Config, benchmarks: Contamination, grades: dict[str, float]) -> Iterator[tuple[str, Refusal]]:

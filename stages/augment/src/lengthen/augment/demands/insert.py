@@ -21,7 +21,7 @@ _SENTENCES = 2  # from the first on: an instruction may begin with who speaks
 _PLACES = {"latin": 8, "han": 12}  # words or characters of a sentence, by script, that the phrase may stand behind
 _UNIT = {"latin": r"\w(?=\s)", "han": r"[\u4e00-\u9fff](?=[\u4e00-\u9fff])"}
 _PAUSES = ":：,，;；"
-_CLOSING = {"latin": r"(?=\s|$)", "han": ""}  # behind a mark that ends a sentence; "3.5" is no end
+_WIDE = "。！？"  # end a sentence whatever follows; other marks where white space does: "3.5" is no end
 
 
 async def inserted(calls: RowCalls, instruction: str, demand: Demand, phrase: str, phrasing: Phrasing, prompt: PromptFile) -> str | None:
@@ -35,12 +35,13 @@ async def inserted(calls: RowCalls, instruction: str, demand: Demand, phrase: st
 
 
 def candidates(instruction: str, phrase: str, phrasing: Phrasing) -> list[str]:
-    """The instruction with the phrase at the ends of its first sentences, and behind each of their first words."""
-    script = LANGUAGES[phrasing.language].script
+    """The instruction with the phrase at the ends of its first sentences and of the last, and behind the first words of the first ones."""
+    script, sentences = LANGUAGES[phrasing.language].script, _sentences(instruction, phrasing.language)
     ends, inside = [], []
-    for start, end in _sentences(instruction, phrasing.language)[:_SENTENCES]:
+    for start, end in sentences[:_SENTENCES]:
         ends.append(end)
         inside += [start + unit.end() for unit in re.finditer(_UNIT[script], instruction[start:end])][: _PLACES[script]]
+    ends += [end for _, end in sentences[_SENTENCES:][-1:]]
     places = [(place, joint) for place in ends for joint in phrasing.joints(phrase, "end")]
     places += [(place, joint) for place in inside for joint in phrasing.joints(phrase, "inside")]
     return [instruction[:place] + joint + instruction[place:] for place, joint in places]
@@ -53,6 +54,5 @@ def _sentences(text: str, language: str) -> list[tuple[int, int]]:
 
 @cache
 def _sentence(language: str) -> re.Pattern[str]:
-    traits = LANGUAGES[language]
-    marks = re.escape(traits.ends)
-    return re.compile(rf"[^\s{_PAUSES}{marks}].*?(?=[{_PAUSES}\s]*(?:[{marks}]{_CLOSING[traits.script]}|\n|\Z))")
+    marks = re.escape(LANGUAGES[language].ends)
+    return re.compile(rf"[^\s{_PAUSES}{marks}].*?(?=[{_PAUSES}\s]*(?:[{_WIDE}]|[{marks}](?=\s|$)|\n|\Z))")

@@ -10,7 +10,7 @@ from typing import Any
 
 from lengthen.augment.contamination import Contamination
 from lengthen.augment.demands.answers import facts, text_column
-from lengthen.augment.demands.collect import held_out, uncollected
+from lengthen.augment.demands.collect import held_out, same_text, uncollected
 from lengthen.augment.demands.draw import drawn
 from lengthen.augment.demands.reading import read
 from lengthen.augment.demands.weave import Asking, Query, woven
@@ -63,7 +63,8 @@ def demands(job: Job, folders: list[Path], score_folders: list[Path], benchmark_
                 outcome = await demanded(item, engine, job, writer.calls, phrasings, asking)
                 if isinstance(outcome, Rejection):
                     return outcome
-                return outcome | {"split": "test" if outcome["instruction_id"] in test else "train", "model": model.name}
+                split = "test" if same_text(item.source["instruction"]) in test else "train"
+                return outcome | {"split": split, "model": model.name}
 
             run_rows(job, _works(job, datasets, unused), rows_in, make, writer)
 
@@ -156,7 +157,7 @@ def _grades(scores: list[Dataset]) -> dict[str, float]:
 
 
 def _test_instructions(job: Job, datasets: list[Dataset], unused: dict[str, Refusal]) -> set[str]:
-    collected = {answer.instruction_id for dataset in datasets for answer in facts(dataset) if answer.id not in unused}
+    collected = {same_text(answer.instruction) for dataset in datasets for answer in facts(dataset) if answer.id not in unused}
     return held_out(collected, job.config.release.test_share, job.config.seed)
 
 
