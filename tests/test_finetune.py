@@ -13,13 +13,16 @@ import torch
 from conftest import ROOT, expansion_row, refused, write
 from lengthen.common.chat import Chat
 from lengthen.common.config import load_config
+from lengthen.common.errors import UserError
 from lengthen.common.job import Job
 from lengthen.common.model import open_model
 from lengthen.common.store.origin import Origin
+from lengthen.common.store.place import ObjectPath
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.tables import ADAPTERS, EXPANSIONS
-from lengthen.finetune.batches import evaluation_micros, padding_share, training_steps
+from lengthen.finetune.batches import count_steps, evaluation_micros, padding_share, training_steps
 from lengthen.finetune.checkpoint import newest, prune, publish, step_folder
+from lengthen.finetune.checks import check_ranks
 from lengthen.finetune.estimate import memory_bytes, seconds
 from lengthen.finetune.failures import Failed, advice, judge
 from lengthen.finetune.rows import IGNORED, TokenRows, encode_rows
@@ -51,6 +54,10 @@ def test_the_order_follows_the_seed_and_changes_from_epoch_to_epoch() -> None:
 def test_a_part_of_an_epoch_ends_early() -> None:
     assert len(training_steps(LENGTHS, 0.5, 8, 2, seed=5)) == 13
     assert len(training_steps(LENGTHS, 1.5, 8, 2, seed=5)) == 39
+
+
+def test_a_training_of_less_than_a_step_has_one() -> None:
+    assert count_steps(11, 0.01, 8) == len(training_steps(LENGTHS[:11], 0.01, 8, 2, seed=5)) == 1
 
 
 def test_the_longest_row_comes_first() -> None:
@@ -243,7 +250,16 @@ def test_a_writer_that_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoints" / "step-000001").exists()
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore"), MemoryError()])
+MEMORY_ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore"),
+    MemoryError(),
+    RuntimeError("CUDA error: out of memory\nmore"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    RuntimeError("std::bad_alloc"),
+]
+
+
+@pytest.mark.parametrize("error", MEMORY_ERRORS)
 def test_out_of_memory_says_which_knob_to_turn(error: BaseException) -> None:
     told = advice(error)
     assert told is not None and "finetune.rows_per_device" in told and "zero3_offload" in told and "\n" not in told
@@ -253,7 +269,7 @@ def test_a_training_that_comes_apart_is_stopped_and_the_step_named() -> None:
     judge("loss", 2.0, "7 of 9", first=1.5, vocabulary=49152)
     judge("loss", 11.0, "7 of 9", first=10.5, vocabulary=49152)  # a model that knew nothing to begin with
     judge("gradient norm", 90.0, "7 of 9", first=1.5, vocabulary=49152)
-    for name, value in (("loss", 12.0), ("loss", math.nan), ("gradient norm", math.inf)):
+    for name, value in (("loss", 12.0), ("loss", math.nan), ("validation loss", 12.0), ("gradient norm", math.inf)):
         with pytest.raises(Failed, match=f"{name} is .* at step 7 of 9; lower finetune.learning_rate"):
             judge(name, value, "7 of 9", first=1.5, vocabulary=49152)
 
@@ -275,6 +291,9 @@ def test_memory_falls_with_checkpointing_and_with_zero_3() -> None:
     alone = need("zero3", True)
     plan["sequence_parallel"] = 3
     assert need("zero3", True) < alone
+    half = need("zero2", True) - need("zero3", True)  # three quarters of the weights, 269 MB in bfloat16
+    plan["dtype"] = "float32"
+    assert need("zero2", True) - need("zero3", True) == pytest.approx(2 * half) == pytest.approx(2 * 0.75 * 269e6, rel=0.01)
 
 
 def test_the_time_that_is_told_grows_with_tokens_and_falls_with_ranks() -> None:
@@ -310,6 +329,41 @@ def test_a_step_that_machines_cannot_share_evenly_is_refused(tmp_path: Path, con
     assert "set it to a multiple of 3" in train_refused(config, data, tmp_path / "out")
     monkeypatch.setenv("PET_NNODES", "1:4")
     assert "PET_NNODES is '1:4'" in train_refused(config, data, tmp_path / "out")
+
+
+@pytest.mark.parametrize("rank", ["", "one", "2"])
+def test_a_machine_that_does_not_know_its_number_is_refused(
+    rank: str, tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", "The river was light.")])
+    monkeypatch.setenv("PET_NNODES", "2")
+    monkeypatch.setenv("PET_NODE_RANK", rank)
+    assert f"PET_NODE_RANK is {rank!r}; set it to this machine's number, 0 to 1" in train_refused(config, data, tmp_path / "out")
+
+
+def test_machines_that_share_no_folder_are_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PET_NNODES", "2")
+    job = Job("finetune", load_config(config), ObjectPath.parse("s3://bucket/out"), 1, "")
+    with pytest.raises(UserError, match="not a bucket"):
+        check_ranks(job, open_model(job.config.model.path))
+
+
+def test_rows_that_are_given_twice_are_refused(tmp_path: Path, config: Path) -> None:
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", "The river was light.")])
+    assert "hold the same rows" in train_refused(config, data, tmp_path / "out", "--input", data)
+
+
+def test_an_adapter_goes_on_with_the_dropout_of_the_config(tmp_path: Path, model: Path) -> None:
+    from lengthen.finetune import lora
+
+    settings = {"rank": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear", "rslora": False}
+    plan = {"model": str(model), "dtype": "float32", "sequence_parallel": 1, "gradient_checkpointing": False, "seed": 1}
+    first = lora.load(plan | {"adapter": None, "lora": settings})
+    lora.save(first, {name: value for name, value in first.named_parameters() if value.requires_grad}, plan, tmp_path)
+    again = lora.load(plan | {"adapter": str(tmp_path), "lora": settings | {"dropout": 0.5}})
+    trained, same = ({name: value for name, value in found.named_parameters() if value.requires_grad} for found in (first, again))
+    assert trained.keys() == same.keys() and all(torch.equal(trained[name], same[name]) for name in trained)
+    assert {module.p for module in again.modules() if isinstance(module, torch.nn.Dropout)} == {0.5}
 
 
 def test_ranks_that_cannot_share_a_row_are_refused(tmp_path: Path, config: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_killed_at_random_steps_it_makes_the_same_adapter(workshop: tuple[list[s
         kept = sorted(path.name for path in (tmp_path / "again" / ".work" / "checkpoints").glob("step-*"))
         story.append((number.name, last, kept))
         assert code == (143 if number == signal.SIGTERM else -9), (story, said)
-        assert len(kept) <= 2, story
+        assert len(kept) <= 2 + (number == signal.SIGKILL), story  # a kill may come before the oldest is removed
         if number == signal.SIGTERM:
             assert kept[-1] == f"step-{last:06d}", (story, said)
         reached = int(kept[-1].removeprefix("step-")) if kept else 0

@@ -14,7 +14,7 @@ import datasets
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from conftest import snapshot, write
+from conftest import snapshot
 from hub import Hub
 from lengthen.common import export as exporting
 from lengthen.common.card import histogram, plain
@@ -159,11 +159,6 @@ def test_an_export_is_made_once(dataset: Path, folder: Path) -> None:
     assert again.exit_code == 0 and "already there" in again.output and snapshot(folder) == before
     other = export(dataset, folder, "--repo", "some/other")
     assert other.exit_code == 2 and "holds something else" in other.output and snapshot(folder) == before
-
-
-def test_an_empty_release_is_not_exported(tmp_path: Path) -> None:
-    done = export(write(tmp_path / "d", DATASET, []), tmp_path / "hub")
-    assert done.exit_code == 2 and "holds no row" in done.output and not (tmp_path / "hub").exists()
 
 
 def test_an_unreadable_option_is_refused(dataset: Path, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_each_role_wants_its_own_table(tmp_path: Path, config: Path) -> None:
     data, common = release(tmp_path / "d"), ("--config", config, "--output", tmp_path / "w", "--dry-run")
     assert "role writer" in succeed("finetune", *common, "--input", data, "--role", "writer").output
     assert "holds dataset, not expansions" in refused("finetune", *common, "--input", data, "--role", "generator")
+    assert "the writer learns one release" in refused("finetune", *common, "--input", data, "--input", data, "--role", "writer")
 
 
 @pytest.fixture

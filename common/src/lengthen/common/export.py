@@ -31,14 +31,12 @@ def export(dataset: Dataset, folder: Path, scores: dict[str, Manifest], repo: st
     """Write the folder, whole or not at all. False: it is there already.
 
     Raises:
-        UserError: the folder holds something else, or the dataset nothing.
+        UserError: the folder holds something else.
     """
     from lengthen.common.card import card
     from lengthen.common.errors import UserError
     from lengthen.common.tables import DATASET
 
-    if not dataset.manifest.rows_out:
-        raise UserError(f"{dataset.folder} holds no row; see .rejected/ in it for why, and lower release.min_words, or make more answers")
     made_from = {"dataset": dataset.manifest.content_digest} | {f"scores {name}": found.content_digest for name, found in scores.items()}
     made_from |= {"version": str(DATASET.version), "repo": repo, "licence": licence}
     if folder.exists():

@@ -42,12 +42,17 @@ def training_steps(lengths: Sequence[int], epochs: float, rows_per_step: int, ro
         rows_per_step: over all ranks and accumulated forward passes; a multiple of `rows_per_micro`.
         rows_per_micro: of one forward pass of one rank.
     """
-    wanted = math.ceil(epochs * math.ceil(len(lengths) / rows_per_step) - 1e-9)
+    wanted = count_steps(len(lengths), epochs, rows_per_step)
     found: list[Step] = []
     for epoch in range(1, math.ceil(epochs) + 1):
         for rows in _epoch(lengths, rows_per_step, seed, epoch):
             found.append(Step(epoch, _micros(rows, lengths, rows_per_step, rows_per_micro)))
     return found[:wanted]
+
+
+def count_steps(rows: int, epochs: float, rows_per_step: int) -> int:
+    """Of a whole training; a part of an epoch counts upwards."""
+    return math.ceil(epochs * math.ceil(rows / rows_per_step) - 1e-9)
 
 
 def evaluation_micros(lengths: Sequence[int], rows_per_micro: int, ranks: int) -> list[list[int]]:

@@ -1,13 +1,30 @@
-"""What is refused before anything is read: adapters that can't go on, and ranks that can't share the work."""
+"""What is refused before any row is read: inputs and adapters that don't fit, and ranks that can't share the work."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from lengthen.common.errors import UserError
 from lengthen.common.job import Job
 from lengthen.common.model import ModelFolder
+from lengthen.common.store.reader import Dataset
 from lengthen.finetune.launch import machines
+
+
+def check_inputs(datasets: list[Dataset], role: str) -> None:
+    """Each row once; and one release, whose test split no other one may train on.
+
+    Raises:
+        UserError: the same rows twice, or several releases.
+    """
+    if role == "writer" and len(datasets) > 1:
+        raise UserError("--input: the writer learns one release, whose test split it never sees; give one dataset")
+    found: dict[str, Dataset] = {}
+    for dataset in datasets:
+        twin = found.setdefault(dataset.manifest.content_digest, dataset)
+        if twin is not dataset:
+            raise UserError(f"--input {dataset.folder} and {twin.folder} hold the same rows; give one of them")
 
 
 def check_adapter(job: Job) -> None:
@@ -27,15 +44,22 @@ def check_adapter(job: Job) -> None:
             f"finetune.lora: rank {wanted.rank}, alpha {wanted.alpha}, rslora {wanted.rslora}, but {job.adapter.path} has "
             f"{theirs[0]}, {theirs[1]}, {theirs[2]}; training goes on with an adapter's own shape: set the config to it"
         )
+    if isinstance(wanted.target_modules, list) and set(wanted.target_modules) != set(found["target_modules"]):
+        raise UserError(
+            f"finetune.lora.target_modules: {', '.join(sorted(wanted.target_modules))}, but {job.adapter.path} has "
+            f"{', '.join(sorted(found['target_modules']))}; training goes on with an adapter's own: set the config to them"
+        )
 
 
 def check_ranks(job: Job, model: ModelFolder) -> None:
     """The config knows the ranks of one machine; here is how many machines there are, and the model's heads.
 
     Raises:
-        UserError: a step's rows, or a row's attention heads, can't be divided among them.
+        UserError: a step's rows, or a row's attention heads, can't be divided among them, or they share no folder.
     """
     settings = job.config.finetune
+    if machines() > 1 and not isinstance(job.output, Path):
+        raise UserError(f"--output {job.output}: several machines meet in a folder that all of them see; give one, not a bucket")
     sharing, ranks = settings.sequence_parallel, settings.processes * machines()
     if ranks % sharing:
         raise UserError(f"finetune.sequence_parallel: {ranks} ranks (processes x machines) can't be divided into groups of {sharing}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from lengthen.finetune.batches import count_steps
 from lengthen.finetune.rows import TokenRows
 
 _LOGIT_BYTES = 10 * 2**27  # `AnswerLoss` holds so many logits at once: bf16, float32 and their gradient
@@ -15,11 +17,11 @@ _EFFICIENCY = 0.25
 
 
 def describe_plan(plan: dict[str, Any], rows: TokenRows, model: Path) -> str:
-    steps = -(-rows.rows // plan["rows_per_step"]) * plan["epochs"]
+    steps = count_steps(rows.rows, plan["epochs"], plan["rows_per_step"])
     memory = memory_bytes(plan, rows.longest, model)
     return (
         f"{rows.rows:,} rows, {rows.tokens:,} tokens, longest {rows.longest:,}, {rows.validation_rows} rows for validation; "
-        f"{plan['epochs']:g} epochs, {steps:,.0f} steps of {plan['rows_per_step']} rows on {plan['ranks']} rank(s)"
+        f"{plan['epochs']:g} epochs, {steps:,} steps of {plan['rows_per_step']} rows on {plan['ranks']} rank(s)"
         + (f"; about {memory / 2**30:.1f} GiB a rank" if memory else "")
     )
 
@@ -37,7 +39,7 @@ def memory_bytes(plan: dict[str, Any], longest: int, model: Path) -> float | Non
     except KeyError:
         return None
     size = 4 if plan["dtype"] == "float32" else 2
-    base = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    base: float = size * sum(_numbers(file) for file in model.glob("*.safetensors"))
     if plan["deepspeed"]["zero_optimization"]["stage"] == 3:
         base = 0 if "offload_param" in plan["deepspeed"]["zero_optimization"] else base / plan["ranks"]
     adapter = plan["lora"]["rank"] * layers * (8 * hidden + 3 * (hidden + inner))
@@ -45,6 +47,13 @@ def memory_bytes(plan: dict[str, Any], longest: int, model: Path) -> float | Non
     layer = tokens * size * (12 * hidden + 6 * inner)
     activations = layers * tokens * size * hidden + layer if plan["gradient_checkpointing"] else layers * layer
     return float(base + adapter * (6 + 12 / plan["ranks"]) + activations + min(_LOGIT_BYTES, 10 * tokens * vocabulary))
+
+
+def _numbers(file: Path) -> int:
+    """How many numbers a safetensors file holds, from its header: the file may be in another precision than the training."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
 def seconds(plan: dict[str, Any], tokens: int, weights: float, speed: float) -> float:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,8 +37,17 @@ def machines() -> int:
 
 
 def machine() -> int:
-    """This machine's number; 0 does everything but the other machines' share of the steps."""
-    return int(os.environ.get("PET_NODE_RANK", "0")) if machines() > 1 else 0
+    """This machine's number; 0 does everything but the other machines' share of the steps.
+
+    Raises:
+        UserError: there are several machines, and it is not the number of one.
+    """
+    if machines() == 1:
+        return 0
+    value = os.environ.get("PET_NODE_RANK", "")
+    if not value.isdecimal() or int(value) >= machines():
+        raise UserError(f"PET_NODE_RANK is {value!r}; set it to this machine's number, 0 to {machines() - 1} (PET_NNODES is {machines()})")
+    return int(value)
 
 
 @contextmanager
@@ -65,7 +74,7 @@ def train(folder: Path, processes: int, over: Callable[[], bool] = lambda: False
         Stopped: SIGTERM or SIGINT, here or on another machine; a checkpoint is saved.
         TransientError: the training ended without saying why (killed, a device or a machine gone).
     """
-    command = [sys.executable, "-m", "lengthen.finetune.torchrun", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-m", "lengthen.finetune.torchrun", f"--nproc-per-node={processes}", "--max-restarts=0"]
     command += ["--rdzv-conf=timeout=3600"] if machines() > 1 else ["--standalone"]  # machine 0 makes its rows first
     command += [*_PROGRAM, str(folder)]
     # A session of its own: an interrupt from the terminal reaches this process alone, which asks the ranks to stop.
@@ -102,10 +111,11 @@ def _wait(child: subprocess.Popen[bytes], folder: Path, over: Callable[[], bool]
     stopped: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if stopped:
+        if stopped or not folder.exists():  # asked for the second time, or another writer took over
             child.kill()  # its ranks die with it
         stopped.append(number)
-        (folder / STOP).touch()
+        with suppress(FileNotFoundError):
+            (folder / STOP).touch()
 
     with _handling(ask):
         while True:

@@ -91,11 +91,14 @@ class Trainer:
         self._judge(number, "gradient norm", norm)
         took, tokens = time.monotonic() - began, sum(self.train.lengths[row] for row in step.rows)
         last_of_epoch = number == len(self.steps) or self.steps[number].epoch != step.epoch
+        evaluated = self._evaluate() if last_of_epoch else None
+        if evaluated is not None:
+            self._judge(number, "validation loss", evaluated)
         row = {
             "step": number,
             "epoch": number / math.ceil(len(self.train.lengths) / self.plan["rows_per_step"]),
             "loss": total / answers,
-            "eval_loss": self._evaluate() if last_of_epoch else None,
+            "eval_loss": evaluated,
             "learning_rate": rate,
             "grad_norm": norm,
             "tokens_per_second": tokens / took,
@@ -162,6 +165,8 @@ class Trainer:
 
     def _finish(self) -> dict[str, Any]:
         adapter = {name.removeprefix("model."): value for name, value in state.weights(self.engine).items()}
+        for name, value in adapter.items():  # the last step's own loss was that of the weights before it
+            self._judge(len(self.steps), f"largest weight of {name}", float(value.abs().max()))
         peak = torch.tensor(peak_bytes(), dtype=torch.float64, device=self.engine.device)
         distributed.all_reduce(peak, distributed.ReduceOp.MAX)
         outcome = outcome_of(self.steps, self.train.lengths, self.log, self.before, self.ranks, int(peak))

@@ -28,9 +28,11 @@ def load(plan: dict[str, Any]) -> PeftModel:
     base.config.use_cache = False
     if plan["gradient_checkpointing"]:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if plan["adapter"]:
-        return PeftModel.from_pretrained(base, plan["adapter"], is_trainable=True, autocast_adapter_dtype=False)
     lora = plan["lora"]
+    if plan["adapter"]:
+        known = LoraConfig.from_pretrained(plan["adapter"])
+        known.lora_dropout, known.inference_mode = lora["dropout"], False
+        return PeftModel.from_pretrained(base, plan["adapter"], is_trainable=True, config=known, autocast_adapter_dtype=False)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=lora["rank"],

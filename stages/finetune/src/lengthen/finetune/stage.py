@@ -23,8 +23,8 @@ from lengthen.common.store.place import file_digest
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables import ADAPTERS, TRAIN_LOG
-from lengthen.finetune.checkpoint import CHECKPOINTS, TRAINED, is_usable, newest
-from lengthen.finetune.checks import check_adapter, check_ranks
+from lengthen.finetune.checkpoint import CHECKPOINTS, FORMAT, TRAINED, is_usable, newest
+from lengthen.finetune.checks import check_adapter, check_inputs, check_ranks
 from lengthen.finetune.estimate import describe_plan
 from lengthen.finetune.launch import OUTCOME, PLAN, machine, machines, stopping_on_signals, train
 from lengthen.finetune.mixing import in_use
@@ -38,6 +38,7 @@ _FILES = ("adapter_model.safetensors", "adapter_config.json")
 def finetune(job: Job, expansions: list[Path], role: str, adapter: Path | None) -> None:
     """The stage. See `__main__`."""
     datasets = [open_dataset(folder, table_of(role)) for folder in expansions]
+    check_inputs(datasets, role)
     datasets = datasets if role == "writer" else in_use(job, datasets)
     model = job.open_model()
     before = job.open_adapter(adapter, model)
@@ -76,14 +77,18 @@ def _train(job: Job, datasets: list[Dataset], role: str, model: ModelFolder, bef
 
 
 def _take_part(job: Job) -> None:
-    """On the machines after the first: run this machine's ranks. Machine 0 writes everything."""
+    """On the machines after the first: run this machine's ranks. Machine 0 writes everything.
+
+    It is over when there is another manifest than at the beginning (`--overwrite` has one there).
+    """
+    before = read_manifest(job.output)
     with TemporaryDirectory() as folder:
-        train(Path(folder), job.config.finetune.processes, over=lambda: read_manifest(job.output) is not None)
+        train(Path(folder), job.config.finetune.processes, over=lambda: read_manifest(job.output) not in (None, before))
 
 
 def _plan(job: Job, rows: TokenRows, model: ModelFolder, origin: Origin, writer: DatasetWriter) -> dict[str, Any]:
     settings = job.config.finetune
-    digest = text_digest(json.dumps([origin.fingerprint, rows.digest], sort_keys=True))
+    digest = text_digest(json.dumps([FORMAT, origin.fingerprint, rows.digest], sort_keys=True))
     checkpoints = writer.local_work / CHECKPOINTS
     resume = newest(checkpoints, digest)
     return settings.model_dump(mode="json") | {
