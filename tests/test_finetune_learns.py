@@ -102,11 +102,12 @@ def test_a_loss_that_is_no_number_stops_with_exit_2_and_names_the_step(learned: 
 
 
 def test_a_batch_that_memory_is_too_small_for_stops_with_exit_2_and_names_the_knobs(tmp_path: Path, model: Path) -> None:
-    """Four such rows take 3.2 GiB of address space, libraries and all, and so few fit; 48 need more than the limit."""
-    dice = random.Random(1)
-    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(n, trainings.text(9, dice), trainings.text(2600, dice)) for n in range(48)])
-    config = trainings.config(tmp_path, model, epochs=1, rows_per_step=48, rows_per_device=48)
-    command = ["prlimit", f"--as={4 * 2**30}", *trainings.command(config, data, tmp_path / "out")]
+    """Of address space, libraries and all, four such rows take less than 3 GiB, 96 more than 4."""
+    dice, count = random.Random(1), 96
+    found = [expansion_row(n, trainings.text(9, dice), trainings.text(2600, dice)) for n in range(count)]
+    config = trainings.config(tmp_path, model, epochs=1, rows_per_step=count, rows_per_device=count)
+    command = trainings.command(config, write(tmp_path / "data", EXPANSIONS, found), tmp_path / "out")
+    command = ["prlimit", f"--as={int(3.5 * 2**30)}", *command]
     lean = {**os.environ, "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}  # stacks and arenas grow with the machine's cores
     ended = subprocess.run(command, env=lean, capture_output=True, text=True, timeout=200, check=False)
     assert ended.returncode == 2, ended.stderr
