@@ -57,7 +57,7 @@ REFUSED = [
     ("en", f"{ENGLISH}\n\nI will make sure to include some extra paragraphs.", "meta_talk", "include some extra paragraphs"),
     ("en", f"{ENGLISH}\n\nI'll try to write the last part of the story better!", "meta_talk", "write the last part of the story"),
     ("en", f"{ENGLISH}\n\nThis helps to improve the overall quality of the text itself.", "meta_talk", "the overall quality of the text"),
-    ("en", f"{ENGLISH}\n\nI might say that the best edit is another one.", "meta_talk", "the best edit"),
+    ("en", f"{ENGLISH}\n\nI might say that the best edit would be another one.", "meta_talk", "the best edit would be"),
     ("en", f"The content provided is a guide to bridges.\n\n{ENGLISH}", "meta_talk", "The content provided"),
     ("en", f"The original text was written in a more formal tone.\n\n{ENGLISH}", "meta_talk", "original text was written in a"),
     ("en", f"{ENGLISH}\n\nDo not use any commas in your response.", "meta_talk", "Do not use any commas"),

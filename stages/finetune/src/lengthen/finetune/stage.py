@@ -30,7 +30,7 @@ from lengthen.finetune.launch import OUTCOME, PLAN, machine, machines, stopping_
 from lengthen.finetune.mixing import in_use
 from lengthen.finetune.rows import TokenRows, encode_rows, max_tokens, table_of
 
-METHOD = 3  # raise it when the same settings give another adapter than before
+METHOD = 4  # raise it when the same settings give another adapter than before
 ADAPTER = ".adapter"  # a dot name: `load_dataset` and pyarrow would read it as rows
 _FILES = ("adapter_model.safetensors", "adapter_config.json")
 

@@ -20,8 +20,9 @@ def main(job: Job, folders: tuple[Path, ...], scores: tuple[Path, ...], benchmar
     """Collect long answers and give each instruction a demand about length that its answer meets.
 
     Taken are the answers that expand and finetune selected, long enough, at most `release.answers` of an instruction, none
-    like another, none near a benchmark. The demand is drawn around the answer's real words, so it is true; the base model
-    works it into the instruction, and where that changes more, a sentence before or after it says it.
+    like another, none near a benchmark. The demand is drawn around the answer's real words, so it is true. The base model
+    rewrites the instruction with it (`release.attempts`); where that changes more, it is inserted where the model finds it
+    likeliest, or a sentence before or after says it.
     """
     from lengthen.augment.demands.stage import demands
 
