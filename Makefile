@@ -1,5 +1,5 @@
-# Self-Lengthen on one machine: `make iteration N=2` and iteration 2 is complete afterwards. This file is the DAG; each
-# stage finds out by itself, in under a second, whether there is anything to do. `make help` lists the targets.
+# Self-Lengthen on one machine: `make iteration N=2` completes iteration 2. This file is the DAG; each stage decides by itself, in
+# under a second, whether its dataset is complete. `make help` lists the targets.
 SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -10,7 +10,7 @@ CONFIG ?= configs/laptop.yaml
 RUN ?= runs/$(basename $(notdir $(CONFIG)))
 ENGINE ?= vllm
 FLAVOR ?= cpu
-# Where stages run: on this machine, or (argo) as pods on the cluster that kubectl points at; what follows is for the latter.
+# Where stages run: on this machine (local), or as pods on the cluster that kubectl points at (argo). The next five are for argo.
 RUNNER ?= local
 SHARDS ?= 1
 NODES ?= 1
@@ -18,12 +18,12 @@ STORE ?= /runs
 MODEL_SOURCE ?=
 NAMESPACE ?= lengthen
 PYTHON ?= python3
-# Where pip finds the CPU build of torch, if its own configuration doesn't say; empty: PyPI's build, larger.
+# Index of the CPU build of torch, if pip's configuration names none; empty: PyPI's build, which is larger.
 TORCH_INDEX ?=
 # Further options for every stage, such as OPTIONS="--set expand.rounds=2".
 OPTIONS ?=
 TIER ?=
-# Tests run in so many processes; a file's tests share one, in the order of the alphabet.
+# Processes that run tests; the tests of one file share a process.
 JOBS ?= 2
 
 BIN := .venv/bin
@@ -63,7 +63,7 @@ setup: .venv/.ready-$(FLAVOR) ## a .venv with everything, pinned (FLAVOR=gpu: th
 
 model: $(MODEL)/config.json ## the embedded SmolLM2-135M-Instruct as safetensors
 $(MODEL)/config.json: | .venv/.ready-$(FLAVOR)
-	$(BIN)/python -m lengthen.common.embedded $(MODEL)
+	$(BIN)/python -m lengthen.common.model.embedded $(MODEL)
 
 # Only a config that names the embedded model needs it.
 NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm openai,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)
@@ -116,13 +116,13 @@ evaluate-$(1): generator-$(1) baseline
 	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
 
 summary-$(1): $(foreach k,$(call earlier,$(1)) $(1),evaluate-$(k) extender-$(k))
-	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(1)
+	@$(BIN)/python -m lengthen.evaluate.summary $(RUN) --iteration $(1)
 endef
 $(foreach k,$(ITERATIONS),$(eval $(call iteration_rules,$(k))))
 
 .PHONY: iteration augment generate expand finetune evaluate summary
 ifeq ($(RUNNER),local)
-iteration: summary-$(N) ## iteration N is complete afterwards; what it needs is made first (RUNNER=argo: on a cluster)
+iteration: summary-$(N) ## complete iteration N; what it needs is made first (RUNNER=argo: on a cluster)
 endif
 augment: augment-$(N) ## instructions of iteration N
 generate: generate-$(N) ## responses of iteration N
@@ -152,7 +152,7 @@ release-responses: release-instructions
 	@$(call stage,generate,$(AFTER)) --input $(RELEASE)/instructions --output $(RELEASE)/responses \
 	  --adapter $(call iter,$(N))/generator
 
-# Of two answers that are alike the one in the earlier input stays: the longest come first.
+# Of two near duplicates the one in the earlier input stays, so the longest come first.
 release-dataset: release-responses
 	@$(call stage,augment.demands,$(AFTER)) --output $(RELEASE)/dataset $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
 	  $(foreach k,$(LATEST_FIRST),--input $(call iter,$(k))/expansions) --input $(RELEASE)/responses \
@@ -169,9 +169,9 @@ quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.
 
 ifneq ($(RUNNER),argo)
 release: release-scores ## after iteration N: a dataset with length demands, ready for a hub, and a writer trained on it
-	@$(BIN)/python -m lengthen.common.export $(RELEASE)/dataset $(HUB) --scores base=$(call iter,0)/scores \
+	@$(BIN)/python -m lengthen.augment.release.export $(RELEASE)/dataset $(HUB) --scores base=$(call iter,0)/scores \
 	  --scores generator=$(call iter,$(N))/scores --scores writer=$(RELEASE)/scores --repo $(REPO) --license $(LICENSE)
-	@$(BIN)/python -m lengthen.common.summary $(RUN) --iteration $(N) --release $(RELEASE)
+	@$(BIN)/python -m lengthen.evaluate.summary $(RUN) --iteration $(N) --release $(RELEASE)
 endif
 
 .PHONY: report compare
@@ -191,8 +191,8 @@ plan: .venv/.ready-$(FLAVOR) ## rows, tokens and GPU-hours up to iteration N, at
 	@$(BIN)/python -m lengthen.k8s plan --config $(CONFIG) --iteration $(N) --shards $(SHARDS) --nodes $(NODES) $(OPTIONS) \
 	  $(if $(wildcard $(RUN)),--run $(RUN))
 
-status: ## RUNNER=argo: how the run stands on the cluster
-stop: ## RUNNER=argo: stop it; the same `make iteration` goes on from there
+status: ## RUNNER=argo: the state of the run on the cluster
+stop: ## RUNNER=argo: stop it; the same `make iteration` resumes it
 logs: ## RUNNER=argo: the ends of its pods' logs
 fetch: ## RUNNER=argo: its complete datasets to RUN on this machine
 
@@ -218,12 +218,16 @@ include stages/images.mk
 
 # --- development -----------------------------------------------------------------------------------------------------
 
-.PHONY: check test torture bench clean clean-all
-check: .venv/.ready-$(FLAVOR) ## ruff, mypy and hadolint
+.PHONY: check docs test torture bench clean clean-run clean-all
+check: .venv/.ready-$(FLAVOR) ## ruff, mypy, hadolint, and that generated files are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint --failure-threshold warning stages/Dockerfile
+	$(BIN)/python docs/generate.py --check
+
+docs: .venv/.ready-$(FLAVOR) ## docs/configuration.md and configs/schema.json, from the settings' definitions
+	$(BIN)/python docs/generate.py
 
 # The CI's tier has the tests marked `ci` too, and more kills and faults in the others.
 test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI runs, about ten minutes more)
@@ -240,8 +244,16 @@ bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and of training: a
 	@$(BIN)/python tests/bench/finetune.py
 	@$(BIN)/python tests/bench/packing.py
 
-clean: ## remove the run RUN, and caches
-	rm -rf $(RUN) .mypy_cache .ruff_cache .pytest_cache
+clean: ## remove caches of the development tools
+	rm -rf .mypy_cache .ruff_cache .pytest_cache
 
-clean-all: clean ## remove the environment and the model too
+# Hours of work may be in a run, so its size is shown and the answer has to be its name. Without a terminal nothing is removed.
+clean-run: ## remove the run RUN, after a question
+	@test -d "$(RUN)" || { echo "error: there is no run $(RUN)"; exit 2; }
+	@du --summarize --human-readable "$(RUN)"
+	@read -r -p "Remove it? Type its name, $(notdir $(RUN)), to confirm: " answer && [ "$$answer" = "$(notdir $(RUN))" ] \
+	  || { echo "error: not confirmed; $(RUN) is unchanged"; exit 2; }
+	rm -rf "$(RUN)"
+
+clean-all: clean ## remove the environment and the model too (runs stay)
 	rm -rf .venv models

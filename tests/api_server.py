@@ -1,4 +1,4 @@
-"""A stateful stand-in for a Kubernetes API server over HTTP, with Argo's objects, that can be busy, broken, restarted and gone."""
+"""A fake Kubernetes API server over HTTP, with state and Argo's objects, that can be overloaded, failing or restarted."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Document = dict[str, Any]
 
 
 class ApiServer:
-    """Holds objects by (plural, name). `faults` are met by the next requests, in order: a status, `reset` or `lost`.
+    """Objects by (plural, name). Each entry of `faults` answers one of the next requests: a status, `reset` or `lost`.
 
-    `reset` cuts the connection before anything is done, `lost` after it was done.
+    `reset` closes the connection before the request is executed, `lost` after it.
     """
 
     def __init__(self, namespace: str = "lengthen") -> None:
@@ -30,7 +30,7 @@ class ApiServer:
         self.faults: list[int | str | tuple[int, str]] = []
         self.requests: list[tuple[str, str]] = []
         self.created: Counter[str] = Counter()  # Workflows, by name
-        self.deleting = 0  # further GETs that still see a deleted Workflow
+        self.deleting = 0  # number of further GETs that still find a deleted Workflow
         self.after: list[Any] = []  # called one by one, after each GET of a Workflow
         self.lock = threading.RLock()
         self.port = 0
@@ -49,7 +49,7 @@ class ApiServer:
         self._http.server_close()
 
     def restart(self, seconds: float) -> None:
-        """Gone for a while, then back with all its objects, as after an upgrade of the control plane."""
+        """Not available for some seconds, then back with all objects, as after an upgrade of the control plane."""
         self.stop()
         threading.Timer(seconds, self.start).start()
 
@@ -84,7 +84,7 @@ class ApiServer:
 class _Handler(BaseHTTPRequestHandler):
     api: ApiServer
     protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # one packet an answer: a second one would wait for the first to be acknowledged
+    wbufsize = 1 << 16  # one packet for each answer: a second one would wait until the first is acknowledged
 
     def do_GET(self) -> None:
         self._serve()
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.api.requests.append((self.command, split.path))
             fault = self.api.faults.pop(0) if self.api.faults else None
         if fault == "reset":
-            self._cut()
+            self._close()
             return
         if isinstance(fault, int | tuple):
             status, after = fault if isinstance(fault, tuple) else (fault, "")
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.api.lock:
             status, answer = self._do(split.path, {key: value[0] for key, value in parse_qs(split.query).items()}, body)
         if fault == "lost":
-            self._cut()
+            self._close()
             return
         self._answer(status, answer)
 
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _cut(self) -> None:
+    def _close(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # RST, not FIN
         self.connection.close()
@@ -187,11 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _failure(status: int) -> Document:
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "as the test wants it"}
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "a fault of this test"}
 
 
 def node(number: int, stage: str, phase: str, kind: str = "Pod", **more: Any) -> Document:
-    """A node of Argo's. `shard`, `iteration` and `role` go to its inputs, `code` to its outputs."""
+    """One of Argo's nodes. `shard`, `iteration` and `role` become inputs, `code` an output."""
     inputs = [{"name": key, "value": str(more.pop(key))} for key in ("iteration", "shard", "role") if key in more]
     outputs = {"outputs": {"exitCode": str(more.pop("code"))}} if "code" in more else {}
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_700_000_000 + number))

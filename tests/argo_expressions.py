@@ -1,4 +1,4 @@
-"""The expressions of Argo's manifests, as far as its documentation's examples go.
+"""The expressions in Argo's manifests, as far as the examples of its documentation use them.
 
 expr-lang in `{{=…}}` and in retries, govaluate in `when`, and `depends`.
 """
@@ -27,29 +27,29 @@ PHASES = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "A
 
 
 def evaluate(text: str, names: Callable[[str], Any]) -> Any:
-    """The value of an expression. `names` gives what a dotted name stands for.
+    """The value of an expression. `names` gives the value of a dotted name.
 
     Raises:
-        ValueError: no expression of this language.
+        ValueError: the text is not an expression of this language.
     """
     parser = _Parser(text, names)
     value = parser.ternary()
     if parser.kind:
-        raise ValueError(f"{text!r}: {parser.value!r} is left over")
+        raise ValueError(f"{text!r}: {parser.value!r} is not expected at the end")
     return value
 
 
 def when(text: str) -> bool:
-    """A `when` after its parameters were put in: words stand for themselves, as in `heads == heads`."""
+    """The value of a `when` whose parameters are substituted: a word is a string, as in `heads == heads`."""
     return str(evaluate(text, lambda name: {"true": True, "false": False}.get(name, name))).lower() == "true"
 
 
 def depends(text: str, results: Callable[[str], set[str]]) -> bool:
-    """Whether a task may begin. `results` gives what a finished task may be asked for, such as {Succeeded, AnySucceeded}."""
+    """Whether a task may start. `results` gives the results of a finished task, such as {Succeeded, AnySucceeded}."""
 
     def answer(match: re.Match[str]) -> str:
-        asked = {match[2]} if match[2] else {"Succeeded", "Skipped", "Daemoned"}
-        return "true" if asked & results(match[1]) else "false"
+        wanted = {match[2]} if match[2] else {"Succeeded", "Skipped", "Daemoned"}
+        return "true" if wanted & results(match[1]) else "false"
 
     return when(re.sub(rf"([A-Za-z_][\w-]*)(?:\.({'|'.join(PHASES)}))?", answer, text))
 
@@ -60,17 +60,17 @@ def tasks_in(text: str) -> set[str]:
 
 class _Parser:
     def __init__(self, text: str, names: Callable[[str], Any]) -> None:
-        self.text, self.names, self.place = text, names, 0
+        self.text, self.names, self.position = text, names, 0
         self.advance()
 
     def advance(self) -> None:
-        match = _TOKEN.match(self.text, self.place)
+        match = _TOKEN.match(self.text, self.position)
         if not match:
-            if self.text[self.place :].strip():
-                raise ValueError(f"{self.text!r}: {self.text[self.place :]!r} is no expression")
+            if self.text[self.position :].strip():
+                raise ValueError(f"{self.text!r}: {self.text[self.position :]!r} is not an expression")
             self.kind, self.value = "", ""
             return
-        self.place = match.end()
+        self.position = match.end()
         number, single, double, name, operator = match.groups()
         if number is not None:
             self.kind, self.value = "number", number
@@ -131,7 +131,7 @@ class _Parser:
         if kind == "string":
             return value
         if kind != "name":
-            raise ValueError(f"{self.text!r}: {value!r} has no place there")
+            raise ValueError(f"{self.text!r}: {value!r} is not expected")
         return self.named(value)
 
     def named(self, name: str) -> Any:

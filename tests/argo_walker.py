@@ -1,6 +1,6 @@
-"""What Argo's controller does with a Workflow, one pod after another: parameters, DAGs, `when`, loops, retries, recursion, exit handlers.
+"""A model of Argo's controller, one pod after another: parameters, DAGs, `when`, loops, retries, recursion, exit handlers.
 
-Written after Argo's documentation and held against its examples (test_k8s_walker.py), not after our manifests.
+It follows Argo's documentation and is tested with its examples (test_k8s_walker.py), independent of our manifests.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from argo_expressions import PHASES, depends, evaluate, tasks_in, when
 
 Document = dict[str, Any]
 MAX_DEPTH = 100
-_PLACE = re.compile(r"\{\{(=?)(.+?)\}\}", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{\{(=?)(.+?)\}\}", re.DOTALL)
 _FAILED = ("Failed", "Error")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A pod that is to run: its template with every parameter put in."""
+    """A pod to run: its template with every parameter substituted."""
 
     template: Document
     inputs: dict[str, str]
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class End:
-    """How a pod ended: Succeeded, Failed (its container did, with a code) or Error (it was deleted, with none)."""
+    """How a pod ended: Succeeded; Failed, with the exit code of its container; or Error, deleted and without a code."""
 
     phase: str
     code: int | None = None
@@ -46,7 +46,7 @@ class End:
 
 @dataclass
 class Walk:
-    """Walks a Workflow. Tasks that may begin at the same time do so in an order that `dice` chooses."""
+    """Runs a Workflow. Of the tasks that may start, `dice` chooses the next one."""
 
     documents: list[Document]
     run_pod: Callable[[Call], End]
@@ -76,7 +76,7 @@ class Walk:
     def template(self, home: str, name: str, arguments: dict[str, str], path: str, depth: int) -> str:
         """Run a template with its retries."""
         if depth > MAX_DEPTH:
-            raise RecursionError("Argo goes no deeper than a hundred levels")
+            raise RecursionError("Argo allows at most 100 levels")
         template = next(item for item in self._document(home)["spec"]["templates"] if item["name"] == name)
         inputs = {
             item["name"]: str(arguments.get(item["name"], item.get("value", item.get("default"))))
@@ -136,10 +136,10 @@ class Walk:
 
 
 def substitute(value: Any, known: dict[str, str]) -> Any:
-    """Every `{{…}}` in texts replaced.
+    """Replace every `{{…}}` in the strings of `value`.
 
     Raises:
-        KeyError: one that resolves to nothing, which Argo refuses too.
+        KeyError: one does not resolve; Argo refuses it too.
     """
     if isinstance(value, dict):
         return {key: substitute(inner, known) for key, inner in value.items()}
@@ -154,11 +154,11 @@ def substitute(value: Any, known: dict[str, str]) -> Any:
             return str(found).lower() if isinstance(found, bool) else str(found)
         return known[match[2].strip()]
 
-    return _PLACE.sub(put, value)
+    return _PLACEHOLDER.sub(put, value)
 
 
 def _again(strategy: Document, end: End, attempt: int, known: dict[str, str]) -> bool:
-    """Whether a failed template is tried again: within the limit, by the policy, and if the expression says so."""
+    """Whether a failed template is retried: limit, policy and expression must all allow it."""
     expression = strategy.get("expression")
     policy = strategy.get("retryPolicy", "Always" if expression else "OnFailure")
     if "limit" in strategy and attempt >= int(strategy["limit"]):
@@ -184,7 +184,7 @@ def _items(task: Document, known: dict[str, str]) -> list[str] | None:
 
 
 def _results(phases: list[str]) -> set[str]:
-    """What may be asked of a task, or of the group that a loop makes."""
+    """The results of a task, or of the group of tasks of a loop."""
     if not phases or set(phases) == {"Skipped"}:
         return {"Skipped"}
     phase = next((found for found in _FAILED if found in phases), "Succeeded")
@@ -194,7 +194,7 @@ def _results(phases: list[str]) -> set[str]:
 
 
 def _branch(task: str, results: dict[str, set[str]], needs: dict[str, set[str]]) -> str:
-    """A task's phase; one that was left out because of others has failed if they have."""
+    """A task's phase; an omitted task has failed if a task that it depends on has."""
     found = results.get(task, {"Pending"})
     if "Omitted" in found:
         return next((phase for phase in (_branch(before, results, needs) for before in sorted(needs[task])) if phase in _FAILED), "Omitted")

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 import pytest
 import tiny
 from click.testing import CliRunner, Result
-from lengthen.common.ids import text_digest
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
-from lengthen.common.store.place import Folder, ObjectPath
+from lengthen.common.store.paths import Folder, ObjectPath
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, TABLES, Table
+from lengthen.common.tables.definitions import ADAPTERS, TABLES
+from lengthen.common.tables.schema import Table
+from lengthen.common.text.digest import text_digest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).parent.parent
@@ -38,7 +40,8 @@ def config(tmp_path: Path, model: Path) -> Path:
 
 def run(stage: str, *arguments: object) -> Result:
     """Run `python -m lengthen.STAGE` in this process. A bug's traceback is raised here."""
-    main = importlib.import_module(f"lengthen.{stage}.__main__").main
+    module = f"lengthen.{stage}" if stage == "augment.demands" else f"lengthen.{stage}.__main__"
+    main = importlib.import_module(module).main
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -70,7 +73,7 @@ def write(folder: AnyFolder, table: Table, content: list[dict[str, Any]]) -> Any
     with DatasetWriter(folder, table, Origin({"test": True}), Store()) as writer:
         for row in content:
             writer.add(row)
-        writer.commit(len(content), {})
+        writer.commit(Outcome(len(content)))
     return folder
 
 
@@ -85,14 +88,14 @@ def made_up_adapter(folder: AnyFolder, weights: bytes = b"weights") -> AnyFolder
         with writer.placing(".adapter/adapter_model.safetensors") as temporary:
             temporary.write_bytes(weights)
         writer.add(row)
-        writer.commit(1, {})
+        writer.commit(Outcome(1))
     return folder
 
 
 def instruction_row(number: int, text: str) -> dict[str, Any]:
     return {
         "id": f"{number:032x}", "instruction": text, "language": "en", "category": "", "source": "self_instruct", "parents": [],
-        "suitability": 0.9, "digest": text_digest(text), "iteration": 1, "model": "test", "seed": 1,
+        "suitability": 0.9, "attempts": 1, "tokens": 1, "digest": text_digest(text), "iteration": 1, "model": "test", "seed": 1,
     }  # fmt: skip
 
 

@@ -16,13 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from conftest import instruction_row
-from lengthen.common.cli import with_exit_codes
-from lengthen.common.engine.protocol import Completion
-from lengthen.common.environment import environment
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.process.environment import environment
+from lengthen.common.process.exit_codes import with_exit_codes
+from lengthen.common.store.call_log import FinishedCall
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import INSTRUCTIONS
+from lengthen.common.tables.definitions import INSTRUCTIONS
+from lengthen.common.text.rejection import Rejection
 
 _CLOSED = 987  # a file descriptor that is not open
 _IDLE = {
@@ -40,12 +42,12 @@ def write_dataset(folder: Path) -> None:
             row = instruction_row(number, f"Write about subject {number}.")
             if row["id"] in writer.done:
                 continue
-            writer.calls.add(row["id"], "1", Completion("text", 1, "stop"))
+            writer.calls.add(row["id"], "1", FinishedCall("text", 1, "stop"))
             if number == 3:
-                writer.reject(row["id"], None, "empty", "")
+                writer.reject(row["id"], None, Rejection("empty", ""))
             else:
                 writer.add(row)
-        writer.commit(5, {})
+        writer.commit(Outcome(5))
 
 
 def child(folder: Path, call: str, idle: int) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Any
 
-from lengthen.common.tables import QUALITIES
+from lengthen.common.tables.definitions import QUALITIES
 from loopback import JsonHandler, Loopback, running
 
 GOOD = {"analysis": "Fine.", **{name: number for number, name in enumerate(QUALITIES, start=3)}}  # 3 to 9, mean 6

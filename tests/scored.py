@@ -1,23 +1,24 @@
-"""Scores built by hand: a model that writes so many words to each prompt."""
+"""Scores datasets built from given words and length scores."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from lengthen.common.ids import row_id
-from lengthen.common.score_figures import score_figures
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.method.ids import row_id
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import SCORES
+from lengthen.common.tables.definitions import SCORES
+from lengthen.evaluate.figures import FIGURES
 
 _TEXTS = ("format", "category", "range", "prompt", "response", "finish_reason", "model", "kind")
 _FIGURES = {"repetition": 0.0, "distinct_2": 1.0, "distinct_4": 1.0, "words_latin_runs": 1, "tokens": 1}
 
 
 def write_scores(folder: Path, words: list[int], length_scores: list[float]) -> Path:
-    """One row a prompt."""
+    """A complete dataset with one row for each prompt."""
     found = []
     for number, (count, score) in enumerate(zip(words, length_scores, strict=True)):
         row: dict[str, Any] = {field.name: None for field in SCORES.schema} | dict.fromkeys(_TEXTS, "") | _FIGURES
@@ -29,5 +30,5 @@ def write_scores(folder: Path, words: list[int], length_scores: list[float]) -> 
     with DatasetWriter(folder, SCORES, Origin({"seed": 1}), Store()) as writer:
         for row in found:
             writer.add(row)
-        writer.commit(len(found), score_figures(found))
+        writer.commit(Outcome(len(found), figures=FIGURES))
     return folder

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ROOT, rows
-from lengthen.common.engine.protocol import Adapter
-from lengthen.common.model import open_adapter, open_model
+from lengthen.common.model.adapter import Adapter, open_adapter
+from lengthen.common.model.folder import open_model
 
 
 @pytest.mark.engine

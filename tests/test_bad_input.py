@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 from conftest import expansion_row, instruction_row, refused, response_row, rows, succeed, write
-from lengthen.common.errors import UserError
-from lengthen.common.promptfile import PromptFile
+from lengthen.common.method.prompt_file import PromptFile
+from lengthen.common.process.errors import UserError
 from lengthen.common.store.files import file_digest
-from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS, RESPONSES
+from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS, RESPONSES
 
 LONG = " ".join(f"river{n} stone{n} keeps." for n in range(60))
 
@@ -48,12 +48,12 @@ def test_folder_without_manifest(config: Path, instructions: Path, output: Path)
 
 def test_manifest_that_is_no_json(config: Path, instructions: Path, output: Path) -> None:
     (instructions / ".manifest.json").write_text("{")
-    assert ".manifest.json can't be read" in generate(config, instructions, output)
+    assert ".manifest.json is not a valid manifest" in generate(config, instructions, output)
 
 
 def test_table_of_the_wrong_kind(config: Path, tmp_path: Path, output: Path) -> None:
     folder = write(tmp_path / "responses", RESPONSES, [response_row(1, LONG)])
-    assert "holds responses, not instructions" in generate(config, folder, output)
+    assert "contains responses, not instructions" in generate(config, folder, output)
 
 
 def rewrite(folder: Path, change: object) -> None:
@@ -112,7 +112,7 @@ def test_a_config_that_is_no_mapping(tmp_path: Path, instructions: Path, output:
 def test_unknown_prompt_variable() -> None:
     with pytest.raises(UserError, match=r"extend.en.txt: unknown variable \$title; known: \$draft"):
         PromptFile("Write $title from $draft", {"draft"}, "extend.en.txt")
-    with pytest.raises(UserError, match=r"\$draft is nowhere"):
+    with pytest.raises(UserError, match=r"\$draft is missing in the text"):
         PromptFile("Write", {"draft"})
     assert PromptFile("$$5 for $draft", {"draft"}).fill(draft="$title {x}") == "$5 for $title {x}"
 
@@ -131,16 +131,16 @@ def test_model_folder_with_only_pickles(model: Path, config: Path, tmp_path: Pat
 
 
 def test_context_longer_than_the_model_was_made_for(config: Path, instructions: Path, output: Path) -> None:
-    line = generate(config, instructions, output, "--set", "model.context_tokens=100000", engine="vllm")
+    line = generate(config, instructions, output, "--set", "model.max_model_len=100000", engine="vllm")
     assert "100000 is more than" in line
 
 
 def test_context_too_short_for_the_prompt(config: Path, tmp_path: Path, output: Path) -> None:
     folder = write(tmp_path / "responses", RESPONSES, [response_row(1, LONG)])
     line = refused(
-        "expand", "--config", config, "--input", folder, "--output", output, "--engine", "echo", "--set", "model.context_tokens=40"
+        "expand", "--config", config, "--input", folder, "--output", output, "--engine", "echo", "--set", "model.max_model_len=40"
     )
-    assert "model.context_tokens: 40 is too short" in line
+    assert "model.max_model_len: 40 is too short" in line
 
 
 def test_rows_longer_than_the_context_are_rejected_one_by_one(config: Path, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_rows_longer_than_the_context_are_rejected_one_by_one(config: Path, tmp_
         "--engine",
         "echo",
         "--set",
-        "model.context_tokens=170",
+        "model.max_model_len=170",
         "--set",
         "echo.words=30",
     )
@@ -236,8 +236,8 @@ def test_adapter_whose_weights_were_changed(adapter: Path, tmp_path: Path, confi
 
 
 def test_adapter_of_another_shape_cannot_go_on(adapter: Path, config: Path, tmp_path: Path, output: Path) -> None:
-    line = finetune(config, expansions(tmp_path), output, "--adapter", adapter, "--set", "finetune.lora.rank=4")
-    assert "rank 4" in line
+    line = finetune(config, expansions(tmp_path), output, "--adapter", adapter, "--set", "finetune.lora.r=4")
+    assert "r 4" in line
 
 
 def test_a_dataset_made_with_other_settings_is_refused_and_named(config: Path, instructions: Path, tmp_path: Path) -> None:
@@ -254,10 +254,10 @@ def test_a_dataset_made_with_other_settings_is_refused_and_named(config: Path, i
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{", "no JSON object"),
+        ("{", "not a valid JSON object"),
         ('{"id": "a", "language": "en", "kind": "about", "length": [1, 2], "prompt": "x"}', "a range has a length"),
         ('{"id": "a", "language": "fr", "kind": "near", "length": 5, "prompt": "x"}', "language"),
-        ("", "holds no prompts"),
+        ("", "has no prompts"),
     ],
 )
 def test_a_bad_benchmark(config: Path, tmp_path: Path, output: Path, line: str, problem: str) -> None:

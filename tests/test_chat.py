@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import tiny
 from conftest import ROOT
-from lengthen.common.chat import Chat
+from lengthen.common.engine.chat import Chat
 from lengthen.common.engine.protocol import Prompt
-from lengthen.common.errors import UserError
+from lengthen.common.process.errors import UserError
 
 ANSWER = "The river keeps bread.\n\nEvery stone was light.\n\nOur ocean turns."
 # Llama 3.1's template trims what a message holds; this one does the same.

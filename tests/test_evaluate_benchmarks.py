@@ -1,4 +1,4 @@
-"""Benchmarks: the built-in one in the config's lengths, and files in the published forms (lines written by hand)."""
+"""Benchmarks: the built-in one with the config's lengths, and files in the published formats (lines written by hand)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import tiny
 from conftest import refused, rows, succeed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lengthen.common.config import Config, load_config
-from lengthen.common.demand import KINDS, Kind
-from lengthen.evaluate.benchmark import demand_of, load_benchmark, load_guard, load_ruler, worded
-from lengthen.evaluate.case import spread
+from lengthen.common.config.load import Config, load_config
+from lengthen.common.method.demand import KINDS, Kind
+from lengthen.evaluate.benchmark import demand_of, demand_phrase, load_benchmark, load_forgetting, load_ruler
+from lengthen.evaluate.item import evenly_spaced
 
 LONGEN = [
     {"language": "en", "range": "2-4k", "type": "about", "constraint": "around 2,000 words", "query": "Write of rain: 2,000 words."},
@@ -55,19 +55,19 @@ def test_the_built_in_benchmark_has_every_kind_range_and_category_in_both_langua
     assert len({case.id for case in cases}) == len(cases) == 56
 
 
-def test_a_built_in_prompt_names_the_length_that_scores_it(settings_file: Config) -> None:
+def test_a_built_in_prompt_has_the_length_that_scores_it(settings_file: Config) -> None:
     for case in load_benchmark(None, settings_file)[0]:
         assert case.demand is not None
         numbers = case.demand.length if isinstance(case.demand.length, tuple) else (case.demand.length,)
         assert tuple(map(int, re.findall(r"\d+", case.prompt))) == numbers, case.prompt
 
 
-def test_only_the_configs_languages_are_asked(config: Path) -> None:
-    assert {case.language for load in (load_ruler, load_guard) for case in load(load_config(config))[0]} == {"en"}
+def test_only_prompts_in_the_configs_languages_are_loaded(config: Path) -> None:
+    assert {case.language for load in (load_ruler, load_forgetting) for case in load(load_config(config))} == {"en"}
     assert {case.language for case in load_benchmark(None, load_config(config))[0]} == {"en"}
 
 
-# What each wording says, as a reader understands it: the reference's labels for above and below were swapped.
+# The meaning of each wording for a reader: the reference swaps the labels of above and below.
 MEANING = {
     "en": {"about": r"about (\d+) words", "range": r"(\d+) to (\d+) words", "above": r"more than (\d+) words",
            "below": r"fewer than (\d+) words"},
@@ -77,10 +77,10 @@ MEANING = {
 
 @settings(max_examples=200, deadline=None)
 @given(kind=st.sampled_from(KINDS), language=st.sampled_from(["en", "zh"]), low=st.integers(10, 9000), more=st.integers(10, 9000))
-def test_a_demands_words_say_what_its_bounds_score(kind: Kind, language: str, low: int, more: int) -> None:
+def test_the_words_of_a_demand_agree_with_its_bounds(kind: Kind, language: str, low: int, more: int) -> None:
     demand = demand_of(kind, low, low + more)
-    said = re.fullmatch(MEANING[language][kind], worded(demand, language))
-    assert said, worded(demand, language)
+    said = re.fullmatch(MEANING[language][kind], demand_phrase(demand, language))
+    assert said, demand_phrase(demand, language)
     numbers = [int(number) for number in said.groups()]
     if kind == "above":
         assert demand.lower == numbers[0]
@@ -113,7 +113,7 @@ def test_longbench_write_files_are_read(tmp_path: Path, settings_file: Config) -
     ]
 
 
-def test_a_ruler_file_is_told_from_longbench_write(tmp_path: Path, settings_file: Config) -> None:
+def test_a_ruler_file_is_distinguished_from_longbench_write(tmp_path: Path, settings_file: Config) -> None:
     cases, _ = load_benchmark(lines(tmp_path / "ruler.jsonl", RULER), settings_file)
     assert {(case.format, case.range) for case in cases} == {("LongWrite-Ruler", str(length)) for length in (1000, 2000, 5000)}
 
@@ -121,31 +121,31 @@ def test_a_ruler_file_is_told_from_longbench_write(tmp_path: Path, settings_file
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ([{"question": "x", "words": 5}], "has the fields 'question', 'words'; known forms are ours: "),
-        ([{}], "has the fields none; known forms"),
-        ([LONGEN[0], LONGBENCH[0]], "line 2 is of the form LongBench-Write or LongWrite-Ruler, the lines before it are LonGen"),
-        ([LONGEN[0] | {"constraint": "long"}], "constraint 'long' doesn't name the length of the type about"),
-        ([LONGEN[1] | {"constraint": "2000 words"}], "doesn't name the length of the type range"),
+        ([{"question": "x", "words": 5}], "has the fields 'question', 'words'; known formats are ours: "),
+        ([{}], "has the fields none; known formats"),
+        ([LONGEN[0], LONGBENCH[0]], "line 2 has the format LongBench-Write or LongWrite-Ruler, the lines before it have LonGen"),
+        ([LONGEN[0] | {"constraint": "long"}], "constraint 'long' does not have the number of lengths that the type about needs"),
+        ([LONGEN[1] | {"constraint": "2000 words"}], "does not have the number of lengths that the type range needs"),
         ([LONGEN[0] | {"language": "fr"}], "language: "),
-        ([LONGBENCH[0] | {"length": 0}], "gives no bounds"),
+        ([LONGBENCH[0] | {"length": 0}], "has no valid bounds"),
         ([LONGBENCH[0] | {"length": "many"}], "length: "),
-        ([LONGEN[1] | {"constraint": "3000-2000 words"}], "gives no bounds"),
+        ([LONGEN[1] | {"constraint": "3000-2000 words"}], "has no valid bounds"),
     ],
 )
-def test_what_is_wrong_in_a_benchmark_file_is_said(tmp_path: Path, config: Path, content: list[dict[str, object]], problem: str) -> None:
+def test_an_error_in_a_benchmark_file_names_the_line(tmp_path: Path, config: Path, content: list[dict[str, object]], problem: str) -> None:
     file = lines(tmp_path / "bench.jsonl", content)
     line = refused("evaluate", "--config", config, "--output", tmp_path / "o", "--engine", "echo", "--benchmark", file)
     assert "bench.jsonl, line " in line and problem in line
 
 
-def test_the_form_is_named_in_what_is_said_and_in_the_rows(tmp_path: Path, config: Path) -> None:
+def test_messages_and_rows_name_the_format(tmp_path: Path, config: Path) -> None:
     file = lines(tmp_path / "mine.jsonl", LONGEN)
-    told = succeed("evaluate", "--config", config, "--output", tmp_path / "o", "--engine", "echo", "--benchmark", file, "--limit", 2)
-    assert "2 of mine (LonGen; en 1, zh 1)" in told.stderr
+    result = succeed("evaluate", "--config", config, "--output", tmp_path / "o", "--engine", "echo", "--benchmark", file, "--limit", 2)
+    assert "2 of mine (LonGen; en 1, zh 1)" in result.stderr
     found = [row for row in rows(tmp_path / "o", "scores") if row["part"] == "benchmark"]
     assert {(row["benchmark"], row["format"], row["language"]) for row in found} == {("mine", "LonGen", "en"), ("mine", "LonGen", "zh")}
 
 
-def test_a_limit_is_spread_over_the_file() -> None:
-    assert spread(list(range(240)), 8) == [0, 30, 60, 90, 120, 150, 180, 210]
-    assert spread([1, 2], 8) == spread([1, 2], None) == [1, 2]
+def test_a_limit_takes_evenly_spaced_prompts() -> None:
+    assert evenly_spaced(list(range(240)), 8) == [0, 30, 60, 90, 120, 150, 180, 210]
+    assert evenly_spaced([1, 2], 8) == evenly_spaced([1, 2], None) == [1, 2]

@@ -8,8 +8,8 @@ import httpx2
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
-from lengthen.common.errors import TransientError, UserError
-from lengthen.common.fetch import fetch
+from lengthen.common.model.fetch import fetch
+from lengthen.common.process.errors import TransientError, UserError
 
 SOURCE = "owner/name@1f2e3d"
 
@@ -39,9 +39,9 @@ def test_a_model_is_fetched_once(asked: list[tuple[str, str]], tmp_path: Path) -
 
 def test_another_model_is_not_overwritten(asked: list[tuple[str, str]], tmp_path: Path) -> None:
     fetch(SOURCE, tmp_path / "model")
-    with pytest.raises(UserError, match="holds another model"):
+    with pytest.raises(UserError, match="contains another model"):
         fetch("owner/name@other", tmp_path / "model")
-    with pytest.raises(UserError, match="names no revision"):
+    with pytest.raises(UserError, match="has no revision"):
         fetch("owner/name", tmp_path / "new")
 
 

@@ -1,4 +1,4 @@
-"""What a training is made of: batches, learning rates, the loss's mask, the books, and what is refused."""
+"""What a training is made of: batches, learning rates, the loss's mask, token counts, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ import json
 import math
 import random
 import shutil
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import ROOT, expansion_row, refused, write
-from lengthen.common.chat import Chat
-from lengthen.common.config import load_config
-from lengthen.common.errors import UserError
-from lengthen.common.job import Job
-from lengthen.common.model import open_model
+from lengthen.common.config.finetune import Runtime
+from lengthen.common.config.load import load_config
+from lengthen.common.engine.chat import Chat
+from lengthen.common.model.folder import open_model
+from lengthen.common.process.errors import UserError
+from lengthen.common.stage.code_digest import modules_of
+from lengthen.common.stage.fingerprint import origin_of
+from lengthen.common.stage.job import Job, open_job
 from lengthen.common.store.origin import Origin
-from lengthen.common.store.place import ObjectPath
+from lengthen.common.store.paths import ObjectPath
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.tables import ADAPTERS, EXPANSIONS
+from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.tables.definitions import ADAPTERS, EXPANSIONS
+from lengthen.finetune import stage
 from lengthen.finetune.batches import count_steps, evaluation_micros, padding_share, training_steps
-from lengthen.finetune.checkpoint import newest, prune, publish, step_folder
+from lengthen.finetune.checkpoint import newest_usable, prune, publish, step_folder
 from lengthen.finetune.checks import check_ranks
-from lengthen.finetune.estimate import memory_bytes, seconds
-from lengthen.finetune.failures import Failed, advice, judge
+from lengthen.finetune.estimate import memory_bytes, training_seconds
+from lengthen.finetune.failures import TrainingFailed, advice, check_diverged
+from lengthen.finetune.plan import training_plan
 from lengthen.finetune.rows import IGNORED, TokenRows, encode_rows
 from lengthen.finetune.schedule import learning_rate
+from lengthen.finetune.stage import recipe_of
 from lengthen.finetune.tokens import TokenData
 
 _DICE = random.Random(4)
@@ -143,7 +152,7 @@ def model_with_template(folder: Path, model: Path, template: str, end: str) -> P
 
 def encode(folder: Path, config: Path, data: Path, *settings: str) -> TokenRows:
     job = Job("finetune", load_config(config, list(settings)), folder / "out", 1, "")
-    writer = job.writer(ADAPTERS, Origin({}))
+    writer = DatasetWriter(job.output, ADAPTERS, Origin({}), job.config.store)
     writer.__enter__()  # left open: leaving removes what is looked at
     return encode_rows(job, [open_dataset(data, EXPANSIONS)], "generator", writer)
 
@@ -181,7 +190,7 @@ def test_padding_and_empty_batches_weigh_nothing(tmp_path: Path, model: Path, co
     assert bool((batch.batch([], torch.device("cpu"))[1] == IGNORED).all())
 
 
-def test_the_loss_in_pieces_is_the_models_own_with_the_same_gradient(model: Path) -> None:
+def test_the_loss_in_chunks_is_the_models_own_with_the_same_gradient(model: Path) -> None:
     from lengthen.finetune.loss import AnswerLoss
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -195,8 +204,8 @@ def test_the_loss_in_pieces_is_the_models_own_with_the_same_gradient(model: Path
     found: list[torch.Tensor] = []
     at_once: list[int] = []
     base.get_output_embeddings().register_forward_hook(lambda layer, inputs, logits: at_once.append(len(logits)))
-    for piece, whole in ((10**6, True), (10**6, False), (7, False)):
-        loss.piece = piece
+    for chunk, whole in ((10**6, True), (10**6, False), (7, False)):
+        loss.chunk_tokens = chunk
         loss.zero_grad()
         at_once.clear()
         value = loss(ids, targets, None, whole)
@@ -231,10 +240,10 @@ def test_only_whole_checkpoints_of_the_same_plan_are_found_and_two_are_kept(tmp_
         (tmp_path / "draft" / "state.safetensors").write_bytes(bytes([step]))
         publish(tmp_path / "draft", step_folder(checkpoints, step), plan)
     (step_folder(checkpoints, 15) / "state.safetensors").write_bytes(b"edited")
-    assert newest(checkpoints, "a") == step_folder(checkpoints, 10)
+    assert newest_usable(checkpoints, "a") == step_folder(checkpoints, 10)
     assert sorted(path.name for path in checkpoints.iterdir()) == ["step-000005", "step-000010"]
     (step_folder(checkpoints, 10) / "complete.json").unlink()  # torn: it is written last
-    assert newest(checkpoints, "a") == step_folder(checkpoints, 5)
+    assert newest_usable(checkpoints, "a") == step_folder(checkpoints, 5)
     for step in (30, 40, 50):
         shutil.copytree(step_folder(checkpoints, 5), step_folder(checkpoints, step))
     prune(checkpoints)
@@ -260,27 +269,31 @@ MEMORY_ERRORS = [
 
 
 @pytest.mark.parametrize("error", MEMORY_ERRORS)
-def test_out_of_memory_says_which_knob_to_turn(error: BaseException) -> None:
-    told = advice(error)
-    assert told is not None and "finetune.rows_per_device" in told and "zero3_offload" in told and "\n" not in told
+def test_out_of_memory_names_the_settings_that_keep_the_checkpoints(error: BaseException) -> None:
+    message = advice(error)
+    assert message is not None and "\n" not in message
+    assert "finetune.runtime.per_device_train_batch_size" in message and "zero3_offload" in message
+    assert "resumes from its last checkpoint; or lower finetune.max_tokens_ROLE" in message
+    named = {name for name in Runtime.model_fields if f"finetune.runtime.{name}" in message}
+    assert named == {"per_device_train_batch_size", "gradient_checkpointing", "deepspeed", "sequence_parallel_size"}
 
 
-def test_a_training_that_comes_apart_is_stopped_and_the_step_named() -> None:
-    judge("loss", 2.0, "7 of 9", first=1.5, vocabulary=49152)
-    judge("loss", 11.0, "7 of 9", first=10.5, vocabulary=49152)  # a model that knew nothing to begin with
-    judge("gradient norm", 90.0, "7 of 9", first=1.5, vocabulary=49152)
+def test_a_training_that_diverges_is_stopped_and_the_step_named() -> None:
+    check_diverged("loss", 2.0, "7 of 9", first=1.5, vocabulary=49152)
+    check_diverged("loss", 11.0, "7 of 9", first=10.5, vocabulary=49152)  # a model that knew nothing to begin with
+    check_diverged("gradient norm", 90.0, "7 of 9", first=1.5, vocabulary=49152)
     for name, value in (("loss", 12.0), ("loss", math.nan), ("validation loss", 12.0), ("gradient norm", math.inf)):
-        with pytest.raises(Failed, match=f"{name} is .* at step 7 of 9; lower finetune.learning_rate"):
-            judge(name, value, "7 of 9", first=1.5, vocabulary=49152)
+        with pytest.raises(TrainingFailed, match=f"{name} is .* at step 7 of 9; lower finetune.learning_rate"):
+            check_diverged(name, value, "7 of 9", first=1.5, vocabulary=49152)
 
 
 def test_a_bug_keeps_its_traceback() -> None:
     assert advice(RuntimeError("shapes differ")) is None
-    assert advice(Failed("loss is nan at step 3")) == "loss is nan at step 3"
+    assert advice(TrainingFailed("loss is nan at step 3")) == "loss is nan at step 3"
 
 
 def test_memory_falls_with_checkpointing_and_with_zero_3() -> None:
-    plan = {"dtype": "bfloat16", "ranks": 4, "rows_per_device": 1, "lora": {"rank": 8}, "sequence_parallel": 1}
+    plan = {"dtype": "bfloat16", "ranks": 4, "per_device_train_batch_size": 1, "lora": {"r": 8}, "sequence_parallel_size": 1}
 
     def need(zero: str, checkpointing: bool) -> float:
         file = ROOT / "stages/finetune/src/lengthen/finetune/deepspeed" / f"{zero}.json"
@@ -289,19 +302,19 @@ def test_memory_falls_with_checkpointing_and_with_zero_3() -> None:
 
     assert need("zero3_offload", True) < need("zero3", True) < need("zero2", True) < need("zero2", False)
     alone = need("zero3", True)
-    plan["sequence_parallel"] = 3
+    plan["sequence_parallel_size"] = 3
     assert need("zero3", True) < alone
     half = need("zero2", True) - need("zero3", True)  # three quarters of the weights, 269 MB in bfloat16
     plan["dtype"] = "float32"
     assert need("zero2", True) - need("zero3", True) == pytest.approx(2 * half) == pytest.approx(2 * 0.75 * 269e6, rel=0.01)
 
 
-def test_the_time_that_is_told_grows_with_tokens_and_falls_with_ranks() -> None:
-    plan = {"gradient_checkpointing": False, "epochs": 2.0, "ranks": 2}
-    once = seconds(plan, 10_000, 135e6, 1e12)
-    assert seconds(plan, 20_000, 135e6, 1e12) == pytest.approx(2 * once)
-    assert seconds(plan | {"ranks": 4}, 10_000, 135e6, 1e12) == pytest.approx(once / 2)
-    assert seconds(plan | {"gradient_checkpointing": True}, 10_000, 135e6, 1e12) == pytest.approx(1.5 * once)
+def test_the_estimated_time_grows_with_tokens_and_falls_with_ranks() -> None:
+    plan = {"gradient_checkpointing": False, "num_train_epochs": 2.0, "ranks": 2}
+    once = training_seconds(plan, 10_000, 135e6, 1e12)
+    assert training_seconds(plan, 20_000, 135e6, 1e12) == pytest.approx(2 * once)
+    assert training_seconds(plan | {"ranks": 4}, 10_000, 135e6, 1e12) == pytest.approx(once / 2)
+    assert training_seconds(plan | {"gradient_checkpointing": True}, 10_000, 135e6, 1e12) == pytest.approx(1.5 * once)
 
 
 def test_a_dora_adapter_is_refused(tmp_path: Path, config: Path, model: Path) -> None:
@@ -320,7 +333,7 @@ def test_a_dora_adapter_is_refused(tmp_path: Path, config: Path, model: Path) ->
     assert "DoRA" in line
     (path / "training_args.bin").write_bytes(b"")
     line = train_refused(config, data, tmp_path / "out", "--adapter", tmp_path / "adapter")
-    assert "pickles (training_args.bin)" in line
+    assert "pickle files (training_args.bin)" in line
 
 
 def test_a_step_that_machines_cannot_share_evenly_is_refused(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +358,7 @@ def test_machines_that_share_no_folder_are_refused(config: Path, monkeypatch: py
     monkeypatch.setenv("PET_NNODES", "2")
     job = Job("finetune", load_config(config), ObjectPath.parse("s3://bucket/out"), 1, "")
     with pytest.raises(UserError, match="not a bucket"):
-        check_ranks(job, open_model(job.config.model.path))
+        check_ranks(job)
 
 
 def test_rows_that_are_given_twice_are_refused(tmp_path: Path, config: Path) -> None:
@@ -353,14 +366,14 @@ def test_rows_that_are_given_twice_are_refused(tmp_path: Path, config: Path) -> 
     assert "hold the same rows" in train_refused(config, data, tmp_path / "out", "--input", data)
 
 
-def test_an_adapter_goes_on_with_the_dropout_of_the_config(tmp_path: Path, model: Path) -> None:
+def test_training_of_an_adapter_continues_with_the_dropout_of_the_config(tmp_path: Path, model: Path) -> None:
     from lengthen.finetune import lora
 
-    settings = {"rank": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear", "rslora": False}
-    plan = {"model": str(model), "dtype": "float32", "sequence_parallel": 1, "gradient_checkpointing": False, "seed": 1}
+    settings = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "target_modules": "all-linear"}
+    plan = {"model": str(model), "dtype": "float32", "sequence_parallel_size": 1, "gradient_checkpointing": False, "seed": 1}
     first = lora.load(plan | {"adapter": None, "lora": settings})
     lora.save(first, {name: value for name, value in first.named_parameters() if value.requires_grad}, plan, tmp_path)
-    again = lora.load(plan | {"adapter": str(tmp_path), "lora": settings | {"dropout": 0.5}})
+    again = lora.load(plan | {"adapter": str(tmp_path), "lora": settings | {"lora_dropout": 0.5}})
     trained, same = ({name: value for name, value in found.named_parameters() if value.requires_grad} for found in (first, again))
     assert trained.keys() == same.keys() and all(torch.equal(trained[name], same[name]) for name in trained)
     assert {module.p for module in again.modules() if isinstance(module, torch.nn.Dropout)} == {0.5}
@@ -370,7 +383,8 @@ def test_ranks_that_cannot_share_a_row_are_refused(tmp_path: Path, config: Path,
     data = write(tmp_path / "data", EXPANSIONS, [expansion_row(0, "The river.", "The river was light.")])
 
     def line(path: Path, sharing: int) -> str:
-        settings = (f"model.path={path}", f"finetune.sequence_parallel={sharing}", "finetune.processes=1", "finetune.rows_per_step=6")
+        runtime = (f"finetune.runtime.sequence_parallel_size={sharing}", "finetune.runtime.nproc_per_node=1")
+        settings = (f"model.path={path}", *runtime, "finetune.train_batch_size=6")
         return train_refused(config, data, tmp_path / "out", *(part for setting in settings for part in ("--set", setting)))
 
     assert "can't be divided into groups of 3" in line(model, 3)
@@ -381,11 +395,11 @@ def test_ranks_that_cannot_share_a_row_are_refused(tmp_path: Path, config: Path,
     (tmp_path / "window" / "config.json").write_text(json.dumps(shape))
     assert "doesn't attend to all tokens in every layer" in line(tmp_path / "window", 3)
     (tmp_path / "window" / "extra.bin").write_bytes(b"")
-    assert "pickles (extra.bin)" in line(tmp_path / "window", 3)
+    assert "pickle files (extra.bin)" in line(tmp_path / "window", 3)
 
 
 def test_the_slices_of_a_row_are_the_row() -> None:
-    from lengthen.finetune.sharing import slices
+    from lengthen.finetune.sequence_parallel import slices
 
     ids = torch.arange(1, 15).reshape(2, 7)
     targets = torch.where(ids > 4, ids + 1, IGNORED)
@@ -395,6 +409,49 @@ def test_the_slices_of_a_row_are_the_row() -> None:
     assert torch.equal(whole_ids[:2, :7], ids) and torch.equal(whole_targets[:2, :7], targets)
     assert bool((whole_targets[2:] == IGNORED).all()) and bool((whole_targets[:, 7:] == IGNORED).all())
     assert positions.tolist() == [list(range(9))] * 3
+
+
+OTHER_RUNTIME = {
+    "nproc_per_node": 2,
+    "per_device_train_batch_size": 2,
+    "sequence_parallel_size": 2,
+    "deepspeed": "zero3",
+    "gradient_checkpointing": "true",
+    "save_steps": 7,
+}
+
+
+def test_a_checkpoint_belongs_to_what_is_learned_and_not_to_the_devices(tmp_path: Path, config: Path) -> None:
+    """The digest in the plan is what a checkpoint is compared with; a complete adapter is compared by its fingerprint."""
+    data = write(tmp_path / "data", EXPANSIONS, [expansion_row(n, "The river.", f"The river was light {n}.") for n in range(3)])
+    assert set(OTHER_RUNTIME) == set(Runtime.model_fields)
+
+    def plan(*settings: str) -> dict[str, Any]:
+        loaded = load_config(config, ["finetune.train_batch_size=4", "finetune.length_biased_selection=false", *settings])
+        job, dataset = open_job(loaded, "", None, stage="finetune", output=tmp_path / "out", iteration=1), open_dataset(data, EXPANSIONS)
+        origin = origin_of(job, recipe_of([dataset], "generator"))
+        with DatasetWriter(job.output, ADAPTERS, origin, loaded.store, overwrite=True) as writer:
+            return training_plan(job, encode_rows(job, [dataset], "generator", writer), writer)
+
+    first = plan()
+    for name, value in OTHER_RUNTIME.items():
+        more = ["finetune.runtime.nproc_per_node=2"] if name == "sequence_parallel_size" else []
+        other = plan(f"finetune.runtime.{name}={value}", *more)
+        assert other["digest"] == first["digest"] and other[name] != first[name], name
+    for setting in ("finetune.max_grad_norm=2", "finetune.lora.r=4", "finetune.num_train_epochs=1", "finetune.max_tokens_generator=4000"):
+        assert plan(setting)["digest"] != first["digest"], setting
+
+
+def test_every_module_is_in_the_fingerprint_or_set_aside() -> None:
+    """A new module must be thought about: whether it can change the adapter."""
+    package = Path(str(resources.files("lengthen.finetune")))
+    modules = {f"lengthen.finetune.{file.stem}" for file in package.glob("*.py")}
+    digested = {name for name in modules_of((stage.__name__, "lengthen.finetune.train"), stage.ASIDE) if name in modules}
+    programs = {f"lengthen.finetune.{name}" for name in ("__init__", "__main__", "merge", "torchrun")}  # no adapter is made by them
+    assert digested | set(stage.ASIDE) | programs == modules
+    assert not digested & {*stage.ASIDE, *programs}
+    learned = "batches engine examples loop lora loss mixing outcome plan rows schedule sequence_parallel stage state tokens train"
+    assert digested == {f"lengthen.finetune.{name}" for name in learned.split()}
 
 
 def train_refused(config: Path, data: Path, output: Path, *more: object) -> str:

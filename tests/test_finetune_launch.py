@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lengthen.common.errors import EXIT_SIGTERM, Stopped, TransientError, UserError
+from lengthen.common.process.errors import EXIT_SIGTERM, Stopped, TransientError, UserError
 from lengthen.finetune import launch
 
 

@@ -14,7 +14,7 @@ import torch
 import trainings
 from conftest import expansion_row, instruction_row, rows, write
 from lengthen.common.store.manifest import read_manifest
-from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS
 from lengthen.finetune.merge import main as merge
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
@@ -28,7 +28,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     folder, dice = tmp_path_factory.mktemp("learned"), random.Random(3)
     learner = tiny.build_learner(folder / "model", model)
     data = [expansion_row(n, trainings.text(5, dice), trainings.text(30, dice)) for n in range(4)]
-    settings = {"epochs": 25, "rows_per_device": 4, "learning_rate": 5e-3, "validation_share": 0.0, "lora": {"rank": 32, "alpha": 64}}
+    settings = {"num_train_epochs": 25, "learning_rate": 5e-3, "validation_share": 0.0, "lora": {"r": 32, "lora_alpha": 64}}
+    settings["runtime"] = {"per_device_train_batch_size": 4}
     trainings.train(trainings.config(folder, learner, **settings), write(folder / "data", EXPANSIONS, data), folder / "adapter")
     return folder
 
@@ -36,7 +37,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 def greedy_answers(learned: Path, model: str, *more: object) -> dict[str, str]:
     """What vLLM writes for each instruction that was learned."""
     known = [row["instruction"] for row in rows(learned / "data", "expansions")]
-    asked = write(learned / f"asked-{model}", INSTRUCTIONS, [instruction_row(n, text) for n, text in enumerate(known)])
+    instructions = write(learned / f"instructions-{model}", INSTRUCTIONS, [instruction_row(n, text) for n, text in enumerate(known)])
     config = tiny.write_config(
         learned / f"greedy-{model}.yaml",
         learned / model,
@@ -44,7 +45,7 @@ def greedy_answers(learned: Path, model: str, *more: object) -> dict[str, str]:
         generate={"responses": 1, "attempts": 1, "sampling": {"max_tokens": 200, "repetition_penalty": 1.0, "temperature": 0.0}},
     )
     output = learned / f"answers-{model}"
-    command = [sys.executable, "-m", "lengthen.generate", "--config", config, "--input", asked, "--output", output, *more]
+    command = [sys.executable, "-m", "lengthen.generate", "--config", config, "--input", instructions, "--output", output, *more]
     subprocess.run(command, check=True, capture_output=True, timeout=200)
     return {row["instruction"]: row["response"] for row in rows(output, "responses")}
 
@@ -60,7 +61,7 @@ def test_greedy_decoding_with_the_adapter_writes_the_rows_that_were_learned(lear
     assert sum(known[instruction] == answer for instruction, answer in answers.items()) >= 1, (known, answers)
 
 
-def test_the_manifest_keeps_the_books(learned: Path) -> None:
+def test_every_token_is_counted_in_the_manifest(learned: Path) -> None:
     manifest = read_manifest(learned / "adapter")
     assert manifest is not None
     figures = manifest.summary
@@ -101,16 +102,16 @@ def test_a_loss_that_is_no_number_stops_with_exit_2_and_names_the_step(learned: 
     assert not (learned / "exploded" / ".adapter").exists()
 
 
-def test_a_batch_that_memory_is_too_small_for_stops_with_exit_2_and_names_the_knobs(tmp_path: Path, model: Path) -> None:
+def test_a_batch_that_memory_is_too_small_for_stops_with_exit_2_and_names_the_settings(tmp_path: Path, model: Path) -> None:
     """Of address space, libraries and all, four such rows take less than 3 GiB, 96 more than 4."""
     dice, count = random.Random(1), 96
     found = [expansion_row(n, trainings.text(9, dice), trainings.text(2600, dice)) for n in range(count)]
-    config = trainings.config(tmp_path, model, epochs=1, rows_per_step=count, rows_per_device=count)
+    config = trainings.config(tmp_path, model, num_train_epochs=1, train_batch_size=count, runtime={"per_device_train_batch_size": count})
     command = trainings.command(config, write(tmp_path / "data", EXPANSIONS, found), tmp_path / "out")
     command = ["prlimit", f"--as={int(3.5 * 2**30)}", *command]
     lean = {**os.environ, "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}  # stacks and arenas grow with the machine's cores
     ended = subprocess.run(command, env=lean, capture_output=True, text=True, timeout=200, check=False)
     assert ended.returncode == 2, ended.stderr
     line = ended.stderr.strip().splitlines()[-1]
-    assert line.startswith("error: out of memory (") and "finetune.rows_per_device" in line and "zero3_offload" in line
+    assert line.startswith("error: out of memory (") and "finetune.runtime.per_device_train_batch_size" in line and "zero3_offload" in line
     assert not (tmp_path / "out" / ".manifest.json").exists()

@@ -1,4 +1,4 @@
-"""A training that is stopped, killed or frozen goes on exactly where it was: same batches, same losses, same adapter."""
+"""A training that is stopped or killed resumes exactly where it was: same batches, same losses, same adapter."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[lis
     """A stage's command without its output, and the adapter of an undisturbed run. With dropout: random numbers count too."""
     folder = tmp_path_factory.mktemp("resume")
     epochs = 4 + 3 * KILLS  # of 7 steps: a pair of signals comes after 10 on average, and has to come before the end
-    config = trainings.config(folder, model, epochs=epochs, rows_per_step=3, checkpoint_steps=3, lora={"dropout": 0.1})
+    config = trainings.config(
+        folder, model, num_train_epochs=epochs, train_batch_size=3, lora={"lora_dropout": 0.1}, runtime={"save_steps": 3}
+    )
     command = trainings.command(config, trainings.expansions(folder / "data", 20), folder / "undisturbed")
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     return command, folder / "undisturbed"
 
 
 def log(output: Path) -> list[dict[str, Any]]:
-    """The rows of train_log without what a clock says."""
+    """The rows of train_log without measured times."""
     rows = pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist()
     return [{name: value for name, value in row.items() if name != "tokens_per_second"} for row in rows]
 
@@ -59,15 +61,13 @@ def test_killed_at_random_steps_it_makes_the_same_adapter(workshop: tuple[list[s
         reached = int(kept[-1].removeprefix("step-")) if kept else 0
     finished = subprocess.run(again, capture_output=True, text=True, timeout=300, check=False)
     assert finished.returncode == 0, (story, finished.stderr)
-    assert f"goes on after step {reached} " in finished.stderr, story
+    assert f"resumes after step {reached} " in finished.stderr, story
     assert log(tmp_path / "again") == log(undisturbed), story
     assert weights(tmp_path / "again") == weights(undisturbed), story
     assert not (tmp_path / "again" / ".work").exists()
 
 
-def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_done_again(
-    workshop: tuple[list[str], Path], tmp_path: Path
-) -> None:
+def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_repeated(workshop: tuple[list[str], Path], tmp_path: Path) -> None:
     command, undisturbed = workshop
     output = tmp_path / "again"
     again = trainings.into(command, output)
@@ -85,7 +85,7 @@ def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_done_ag
     said = stage.stderr.read()
     stage.wait()
     assert f"WARNING: checkpoint {newer} is not used: state.safetensors is damaged" in said
-    assert f"goes on after step {int(older.name.removeprefix('step-'))} " in said
+    assert f"resumes after step {int(older.name.removeprefix('step-'))} " in said
     if (output / ".manifest.json").exists():
         pytest.fail("the kill came too late to show anything")
     finished = subprocess.run(again, capture_output=True, text=True, timeout=300, check=True).stderr

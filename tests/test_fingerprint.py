@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import tiny
 from conftest import expansion_row, instruction_row, made_up_adapter, refused, response_row, succeed, write
-from lengthen.common.config import Config, load_config
-from lengthen.common.promptfile import PromptFile
-from lengthen.common.tables import INSTRUCTIONS, RESPONSES
+from lengthen.common.config.load import Config, load_config
+from lengthen.common.tables.definitions import INSTRUCTIONS, RESPONSES
 
 LONG = " ".join(f"river{n} stone{n} keeps." for n in range(20))
 # Which sections of the config decide a stage's rows, beside the seed, the languages and the model.
@@ -65,7 +64,7 @@ def settings(folder: Path, sections: list[str]) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize("stage", SECTIONS)
 def test_every_setting_that_decides_rows_is_refused_and_named(workshop: Path, stage: str) -> None:
-    found = [*settings(workshop, [*SECTIONS[stage], "echo"]), ("seed", 5), ("model.dtype", "float16"), ("model.context_tokens", 200)]
+    found = [*settings(workshop, [*SECTIONS[stage], "echo"]), ("seed", 5), ("model.dtype", "float16"), ("model.max_model_len", 200)]
     assert len(found) > 10
     for name, value in found:
         if name not in STOPPING:
@@ -102,21 +101,6 @@ def test_another_adapter_is_named(workshop: Path, tmp_path: Path) -> None:
         assert "(adapter: null -> " in refused(stage, *command(workshop, stage), "--adapter", made_up_adapter(tmp_path / stage))
 
 
-def test_another_prompt_file_is_named(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for stage, module in (("expand", "lengthen.expand.stage.load_extend_prompt"), ("augment", "lengthen.augment.stage.load_prompt")):
-        import importlib
-
-        package, _, name = module.rpartition(".")
-        load = getattr(importlib.import_module(package), name)
-
-        def changed(*arguments: Any, load: Any = load) -> PromptFile:
-            found: PromptFile = load(*arguments)
-            return PromptFile(found.template.template + " Please.", set(found.variables))
-
-        monkeypatch.setattr(module, changed)
-        assert "(prompt." in refused(stage, *command(workshop, stage))
-
-
 def test_a_begun_dataset_goes_on_with_another_bound_on_rejected_rows(workshop: Path, tmp_path: Path) -> None:
     """The run that stopped said: raise max_rejected_share."""
     arguments = [*command(workshop, "generate")[:-1], str(tmp_path / "out"), "--set", "generate.responses=20"]
@@ -126,7 +110,7 @@ def test_a_begun_dataset_goes_on_with_another_bound_on_rejected_rows(workshop: P
 
 
 def test_expansions_of_another_version_are_refused(workshop: Path, tmp_path: Path) -> None:
-    from lengthen.common.tables import EXPANSIONS
+    from lengthen.common.tables.definitions import EXPANSIONS
 
     folder = write(tmp_path / "expansions", EXPANSIONS, [expansion_row(1, LONG, LONG)])
     manifest = folder / ".manifest.json"

@@ -78,9 +78,10 @@ def test_nothing_reaches_a_build_that_is_not_named() -> None:
     first, *others = entries(ROOT / ".dockerignore")
     assert first == "*"
     allowed = {line.removeprefix("!") for line in others if line.startswith("!")}
-    assert allowed == {"constraints", "common", "stages/dependencies.py", *(f"stages/{stage}" for stage in STAGES)}
+    assert allowed == {"LICENSE", "constraints", "common", "stages/dependencies.py", *(f"stages/{stage}" for stage in STAGES)}
     copied = {source for line in instructions("COPY") if "--from" not in line for source in line.split()[1:-1]}
-    assert {source for source in copied if not source.startswith("constraints/")} == {"stages/dependencies.py", "common", "stages/${STAGE}"}
+    others_copied = {source for source in copied if not source.startswith("constraints/")}
+    assert others_copied == {"LICENSE", "stages/dependencies.py", "common", "stages/${STAGE}"}
 
 
 def test_every_image_says_its_version_and_revision() -> None:

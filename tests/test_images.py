@@ -21,7 +21,7 @@ import tiny
 from conftest import ROOT, expansion_row, instruction_row, rows, write
 from lengthen.common import __version__
 from lengthen.common.store.manifest import read_manifest
-from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS
 
 pytestmark = pytest.mark.images
 
@@ -173,7 +173,7 @@ def test_vllm_answers_in_the_generate_image_with_a_mounted_model(generate: Image
 
 def test_finetune_in_its_image_trains_the_adapter_it_trains_outside(finetune: Image, tmp_path: Path) -> None:
     tiny.build(tmp_path / "model")
-    tiny.write_config(tmp_path / "config.yaml", Path("model"), finetune={"epochs": 1})
+    tiny.write_config(tmp_path / "config.yaml", Path("model"), finetune={"num_train_epochs": 1})
     dice = random.Random(7)
     short, long = ([" ".join(dice.choices(tiny.WORDS, k=words)) + "." for _ in range(8)] for words in (40, 90))
     write(tmp_path / "expansions", EXPANSIONS, [expansion_row(n, *texts) for n, texts in enumerate(zip(short, long, strict=True))])

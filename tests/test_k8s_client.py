@@ -1,4 +1,4 @@
-"""The client against an API server over HTTP: one Workflow whatever happens, the right table, the true exit code."""
+"""The client against an API server over HTTP: one Workflow despite any failure, the right table, the right exit code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 from api_server import ApiServer, node, pod
 from conftest import ROOT
 from kubernetes.client import Configuration
-from lengthen.common.config import load_config
-from lengthen.common.errors import TransientError, UserError
+from lengthen.common.config.load import load_config
+from lengthen.common.process.errors import TransientError, UserError
 from lengthen.k8s import cluster as cluster_module
 from lengthen.k8s import follow as follow_module
 from lengthen.k8s.cluster import Cluster
-from lengthen.k8s.follow import follow, look
-from lengthen.k8s.nodes import lines_of
+from lengthen.k8s.follow import current_tasks, follow
+from lengthen.k8s.nodes import tasks_of
 from lengthen.k8s.submit import TEMPLATES, submit
 from lengthen.k8s.table import rows_of
 from lengthen.k8s.workflow import Run
@@ -44,15 +44,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
     api.stop()
 
 
-def connect(server: ApiServer, patience: float = 20.0) -> Cluster:
-    return Cluster(server.namespace, Configuration(host=server.url), patience)
+def connect(server: ApiServer, retry_seconds: float = 20.0) -> Cluster:
+    return Cluster(server.namespace, Configuration(host=server.url), retry_seconds)
 
 
 def creations(server: ApiServer) -> int:
     return server.created[NAME]
 
 
-def test_every_template_that_a_run_needs_is_asked_for() -> None:
+def test_every_template_that_a_run_needs_is_checked() -> None:
     names = {d["metadata"]["name"] for d in rendered("gpu") if d["kind"] == "WorkflowTemplate"}
     assert {f"lengthen-{name}" for name in TEMPLATES} == names
 
@@ -74,15 +74,15 @@ def test_a_submit_sends_the_config_and_one_workflow(server: ApiServer) -> None:
     [("", "attached", 1), ("Pending", "attached", 1), ("Running", "attached", 1), ("Succeeded", "succeeded", 1),
      ("Failed", "resubmitted", 2), ("Error", "resubmitted", 2)],
 )  # fmt: skip
-def test_a_second_submit_meets_its_own_workflow(server: ApiServer, phase: str, outcome: str, made: int) -> None:
+def test_a_second_submit_finds_its_own_workflow(server: ApiServer, phase: str, outcome: str, made: int) -> None:
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, phase)
-    server.deleting = 2  # the failed one is there for a while yet
+    server.deleting = 2  # the next two requests still see the failed one
     assert submit(connect(server), RUN, POLL) == outcome
     assert creations(server) == made
 
 
-def test_a_submit_after_a_stop_waits_for_its_end_and_goes_on(server: ApiServer) -> None:
+def test_a_submit_after_a_stop_waits_for_its_end_and_resumes(server: ApiServer) -> None:
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, "Running")
     connect(server).stop_workflow(NAME)
@@ -103,7 +103,7 @@ def test_a_run_that_waits_for_another_one_says_so(server: ApiServer, capsys: pyt
     assert capsys.readouterr().err.count(held) == 1
 
 
-def test_other_settings_are_another_workflow() -> None:
+def test_other_settings_give_another_workflow() -> None:
     other = [
         Run(name="try", iteration=2, config=RUN.config, shards=4),
         Run(name="try", iteration=3, config=RUN.config, shards=3),
@@ -114,31 +114,31 @@ def test_other_settings_are_another_workflow() -> None:
 
 
 @pytest.mark.parametrize("fault", [429, (429, "1"), 500, 502, 503, 504, 410, "reset", "lost"])
-@pytest.mark.parametrize("before", [0, 11])  # requests that are answered first: the templates and the config
-def test_no_fault_makes_a_second_workflow(server: ApiServer, fault: Any, before: int) -> None:
+@pytest.mark.parametrize("before", [0, len(TEMPLATES) + 1])  # requests that are answered first: the templates and the config
+def test_no_transient_failure_creates_a_second_workflow(server: ApiServer, fault: Any, before: int) -> None:
     cluster = connect(server)
     waits: list[float] = []
-    real_ask = cluster._ask
+    real_request = cluster._request
 
-    def ask(call: Any, *arguments: Any, **named: Any) -> Any:
+    def request(call: Any, *arguments: Any, **named: Any) -> Any:
         nonlocal before
         if before == 0:
             server.faults = [fault, fault] if fault != (429, "1") else [fault]
         before -= 1
         began = time.monotonic()
         try:
-            return real_ask(call, *arguments, **named)
+            return real_request(call, *arguments, **named)
         finally:
             waits.append(time.monotonic() - began)
 
-    cluster._ask = ask  # type: ignore[method-assign]
+    cluster._request = request  # type: ignore[method-assign]
     assert submit(cluster, RUN, POLL) in ("submitted", "attached")
     assert server.faults == [] and creations(server) == 1
-    assert fault != (429, "1") or max(waits) >= 1.0  # the server asked for a second
+    assert fault != (429, "1") or max(waits) >= 1.0  # Retry-After: one second
 
 
-def test_two_clients_at_once_make_one_workflow(server: ApiServer) -> None:
-    """The other one comes between our 409 and our next look, with the failed Workflow and with a new one of its own."""
+def test_two_clients_at_once_create_one_workflow(server: ApiServer) -> None:
+    """Between our 409 and our next request, the other client deletes the failed Workflow and creates its own."""
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, "Failed")
     rival = connect(server)
@@ -150,12 +150,12 @@ def test_two_clients_at_once_make_one_workflow(server: ApiServer) -> None:
         server.set_status(NAME, "Running")
 
     assert submit(connect(server), RUN, POLL) in ("attached", "resubmitted")
-    assert creations(server) == 1  # ours; the rival's was put there directly, and was neither deleted nor doubled
+    assert creations(server) == 1  # ours; the rival's, added directly, was neither deleted nor created again
     assert server.objects["workflows", NAME]["status"]["phase"] == "Running"
     assert rival.workflow(NAME) is not None
 
 
-def test_a_cluster_without_templates_or_with_loose_images_is_refused(server: ApiServer) -> None:
+def test_a_cluster_without_templates_or_with_images_of_no_fixed_version_is_refused(server: ApiServer) -> None:
     template = server.objects["workflowtemplates", "lengthen-expand"]
     del server.objects["workflowtemplates", "lengthen-expand"]
     with pytest.raises(UserError, match=r"no WorkflowTemplate lengthen-expand; .* kubectl apply -k"):
@@ -168,15 +168,17 @@ def test_a_cluster_without_templates_or_with_loose_images_is_refused(server: Api
     assert not server.created
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "doesn't know you"), (403, "doesn't allow that"), (422, "refuses it")])
-def test_what_an_admin_can_mend_is_one_line(server: ApiServer, status: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "does not accept your credentials"), (403, "denies this request"), (422, "rejects the object")]
+)
+def test_what_a_user_or_admin_can_correct_is_one_line(server: ApiServer, status: int, words: str) -> None:
     server.faults = [status]
     with pytest.raises(UserError, match=words):
         submit(connect(server), RUN, POLL)
 
 
-def test_a_server_that_stays_away_is_transient(server: ApiServer) -> None:
-    cluster = connect(server, patience=0.2)
+def test_a_server_that_keeps_failing_is_a_transient_failure(server: ApiServer) -> None:
+    cluster = connect(server, retry_seconds=0.2)
     server.faults = [503] * 1000
     with pytest.raises(TransientError, match="answers 503"):
         cluster.workflow(NAME)
@@ -194,7 +196,7 @@ ROOM = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_the_table_has_shards_tries_rows_and_why_a_pod_waits(server: ApiServer, compressed: bool) -> None:
+def test_the_table_has_shards_tries_rows_and_the_reason_why_a_pod_waits(server: ApiServer, compressed: bool) -> None:
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, "Running", SHARDS, compressed=compressed)
     waits = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": ROOM}]
@@ -202,7 +204,7 @@ def test_the_table_has_shards_tries_rows_and_why_a_pod_waits(server: ApiServer, 
     cluster = connect(server)
     workflow = cluster.workflow(NAME)
     assert workflow is not None
-    table = [row[:6] + row[7:] for row in rows_of(look(cluster, workflow), datetime.now(UTC))]
+    table = [row[:6] + row[7:] for row in rows_of(current_tasks(cluster, workflow), datetime.now(UTC))]
     assert table == [
         ("1", "augment", "", "Succeeded", "16/16", "1", ""),
         ("1", "generate", "1 of 3", "Succeeded", "10/10", "1", ""),
@@ -216,23 +218,23 @@ def test_an_image_that_cannot_be_pulled_says_so(server: ApiServer) -> None:
     waiting["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     server.add("pods", pod("p", NAME, "n6", phase="Pending", containerStatuses=[waiting]))
     nodes = [node(6, "expand", "Pending", iteration=1, shard=0)]
-    lines = look(connect(server), {"metadata": {"name": NAME}, "status": {"nodes": {"n6": nodes[0]}}})
-    assert lines[0].message == "ImagePullBackOff: no such image"
+    tasks = current_tasks(connect(server), {"metadata": {"name": NAME}, "status": {"nodes": {"n6": nodes[0]}}})
+    assert tasks[0].message == "ImagePullBackOff: no such image"
 
 
 ENDS: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any], int]] = {
     "succeeded": ("Succeeded", SHARDS[:2], {}, 0),
     "a mistake of the user": ("Failed", [node(1, "expand", "Failed", iteration=1, shard=0, code=2, message="Error (exit code 2)")], {}, 2),
     "a bug": ("Failed", [node(1, "expand", "Failed", iteration=1, shard=0, code=1)], {}, 1),
-    "all tries used up": ("Failed", [node(1, "expand", "Failed", iteration=1, shard=0, code=137)], {}, 75),
-    "a pod gone": ("Error", [node(1, "expand", "Error", iteration=1, shard=0, message="pod deleted")], {}, 75),
+    "all retries failed": ("Failed", [node(1, "expand", "Failed", iteration=1, shard=0, code=137)], {}, 75),
+    "a deleted pod": ("Error", [node(1, "expand", "Error", iteration=1, shard=0, message="pod deleted")], {}, 75),
     "two that failed": ("Failed", [node(1, "a", "Failed", code=137), node(2, "expand", "Failed", code=2)], {}, 2),
     "nothing known": ("Error", [], {}, 75),
 }
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_following_ends_with_the_truth(server: ApiServer, end: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_following_ends_with_the_exit_code_of_the_outcome(server: ApiServer, end: str, capsys: pytest.CaptureFixture[str]) -> None:
     phase, nodes, more, code = ENDS[end]
     submit(connect(server), RUN, POLL)
     server.logs = {"p1": "error: config /etc/lengthen/config.yaml: expand.rounds: no such key \x1b[31m"}
@@ -258,7 +260,7 @@ def test_a_deleted_workflow_ends_the_following(server: ApiServer) -> None:
     assert follow(connect(server), NAME, POLL) == 75
 
 
-def test_following_survives_faults_and_a_restart_of_the_api_server(server: ApiServer) -> None:
+def test_following_survives_failures_and_a_restart_of_the_api_server(server: ApiServer) -> None:
     submit(connect(server), RUN, POLL)
     ends = [lambda: server.set_status(NAME, "Running", SHARDS, compressed=True)] * 3
 
@@ -273,14 +275,14 @@ def test_following_survives_faults_and_a_restart_of_the_api_server(server: ApiSe
     assert creations(server) == 1
 
 
-def test_nodes_that_argo_keeps_in_its_database_leave_the_end_to_be_seen(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nodes_that_argo_stores_in_its_database_leave_the_outcome_to_be_seen(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, "Succeeded", offloadNodeStatusVersion="fnv:1")
     assert follow(connect(server), NAME, POLL) == 0
     assert "database" in capsys.readouterr().err
 
 
-def test_the_first_interrupt_lets_go_and_the_second_one_stops(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_interrupt_detaches_and_the_second_one_stops(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(connect(server), RUN, POLL)
     interrupts = iter([True, False, True, True])
 
@@ -295,9 +297,14 @@ def test_the_first_interrupt_lets_go_and_the_second_one_stops(server: ApiServer,
     assert server.objects["workflows", NAME]["spec"]["shutdown"] == "Stop"
 
 
-def test_nodes_of_a_dag_and_skipped_ones_are_no_lines() -> None:
+def test_nodes_of_a_dag_and_skipped_ones_are_no_tasks() -> None:
     kinds = [node(1, "iteration", "Running", "DAG"), node(2, "fetch", "Skipped", "Skipped"), node(3, "expand", "Running", "TaskGroup")]
-    assert lines_of({n["id"]: n for n in kinds}) == []
+    assert tasks_of({n["id"]: n for n in kinds}) == []
+
+
+def test_a_task_that_seals_is_shown_with_its_stage() -> None:
+    [task] = tasks_of({"n1": node(1, "seal-expand", "Running")})
+    assert (task.stage, task.part) == ("seal", "expand")
 
 
 def command(server: ApiServer, folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -331,5 +338,5 @@ def test_an_interrupted_submit_leaves_the_run_to_the_cluster(server: ApiServer, 
         assert following.poll() is None
     following.send_signal(signal.SIGINT)
     _, said = following.communicate(timeout=60)
-    assert following.returncode == 130 and "goes on without us" in said and "Traceback" not in said
+    assert following.returncode == 130 and f"detached: {NAME} continues on the cluster" in said and "Traceback" not in said
     assert "shutdown" not in server.objects["workflows", NAME]["spec"]

@@ -1,4 +1,4 @@
-"""What a user gives: refused before anything is sent, or it arrives as data. Secrets are named and never shown."""
+"""User input: refused before anything is sent, or passed on as data. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from api_server import ApiServer, node
 from argo_walker import Call, End, Walk
 from click.testing import CliRunner, Result
 from conftest import ROOT, succeed
-from lengthen.common.config import load_config
-from lengthen.common.errors import UserError
+from lengthen.common.config.load import load_config
+from lengthen.common.process.errors import UserError
 from lengthen.common.store.manifest import read_manifest
 from lengthen.k8s.__main__ import main
 from lengthen.k8s.names import MAX_RUN, check_image, check_model_source, check_namespace, check_run, check_store
 from lengthen.k8s.plan import benchmark_rows, plan
 from lengthen.k8s.rates import assumed, measured, words
 from lengthen.k8s.workflow import Run, config_map, workflow
+from manifest_schemas import schema_problems
 from test_k8s_manifests import OVERLAYS, rendered
 
 HOSTILE = [
@@ -47,7 +48,7 @@ def test_a_hostile_run_name_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("check", [check_namespace, check_store, check_image])
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_places_and_images_are_refused(check: object, text: str) -> None:
+def test_hostile_namespaces_stores_and_images_are_refused(check: object, text: str) -> None:
     with pytest.raises(UserError):
         check(text)  # type: ignore[operator]
 
@@ -65,33 +66,33 @@ def test_hostile_model_sources_are_refused(text: str) -> None:
     ["lengthen/expand:0.1.0", "expand:1", "localhost/expand:1", "registry.example.com:5000/team/lengthen/expand:0.1.0-gpu",
      "r.io/a/b@sha256:" + "0" * 64, "host:5000/a:1"],
 )  # fmt: skip
-def test_images_with_a_fixed_version_are_taken(image: str) -> None:
+def test_images_with_a_fixed_version_are_accepted(image: str) -> None:
     assert check_image(image) == image
 
 
 @pytest.mark.parametrize(
     "image", ["a", "a:latest", "a:", ":1", "a:1:2", "A/b:1", "a//b:1", "a/b:1@sha256:xyz", "http://r.io/a:1", "a:1 b", "a/-b:1"]
 )
-def test_images_that_could_be_anything_are_refused(image: str) -> None:
+def test_images_without_a_fixed_version_are_refused(image: str) -> None:
     with pytest.raises(UserError):
         check_image(image)
 
 
 @pytest.mark.parametrize("iteration", ["0", "-1", "100", "1e3", "two", "{{=1}}"])
-def test_an_iteration_out_of_reach_is_refused(iteration: str) -> None:
+def test_an_iteration_out_of_range_is_refused(iteration: str) -> None:
     assert call("submit", "--run", "try", "--iteration", iteration, "--config", GIVEN[5], "--dry-run").exit_code == 2
 
 
 def test_refusals_are_one_line_with_the_fix_and_send_nothing(tmp_path: Path) -> None:
-    """The kubeconfig points nowhere: a request would fail in another way."""
+    """There is no cluster here: a request would fail with another error."""
     for more, words_said in (
-        (["--run", "My Run"], "small letters"),
+        (["--run", "My Run"], "lowercase letters"),
         (["--store", "runs; id"], "plain characters"),
         (["--model-source", "o/n"], "REVISION"),
         (["--namespace", "A"], "namespace 'A'"),
         (["--set", "model.path=/etc"], "models/NAME"),
         (["--set", "model.path=models/../x"], "models/NAME"),
-        (["--nodes", "3", "--set", "finetune.rows_per_step=4"], "multiple of 3"),
+        (["--nodes", "3", "--set", "finetune.train_batch_size=4"], "multiple of 3"),
         (["--set", "expand.rouns=2"], "no such key"),
         (["--benchmark", str(tmp_path / "missing")], "can't be read"),
     ):
@@ -103,7 +104,7 @@ def test_refusals_are_one_line_with_the_fix_and_send_nothing(tmp_path: Path) -> 
     "text", ["{{workflow.name}}", "{{=asInt('1')}}", "$(id)", "'; id; '", "a\nb: c", "\u202e", "- !!python/object:os.system"]
 )
 def test_what_a_config_or_benchmark_says_arrives_as_data(text: str) -> None:
-    """In a ConfigMap's values, which neither Argo nor a shell reads; never in the Workflow."""
+    """In the ConfigMap's values, which neither Argo nor a shell interprets; never in the Workflow."""
     config = load_config(ROOT / "configs" / "laptop.yaml", [f"finetune.lora.target_modules={json.dumps([text])}"])
     run = Run(name="try", iteration=1, config=config, files={"benchmark.jsonl": text})
     sent = config_map(run, "lengthen")
@@ -120,7 +121,7 @@ def test_the_config_in_the_config_map_is_the_one_that_was_given(path: Path, tmp_
 
 
 def test_files_too_large_for_a_config_map_are_refused() -> None:
-    with pytest.raises(UserError, match="ConfigMap takes"):
+    with pytest.raises(UserError, match="ConfigMap holds at most"):
         Run(name="try", iteration=1, config=load_config(ROOT / "configs" / "laptop.yaml"), files={"benchmark.jsonl": "ä" * 500_000})
 
 
@@ -130,23 +131,25 @@ def test_the_longest_names_fit() -> None:
     assert len(f"{run.workflow_name}-99-generator-m-0-15-abcde") <= 63
 
 
-def test_rendering_prints_what_is_valid_and_refuses_what_is_not(tmp_path: Path) -> None:
+def test_rendering_prints_the_overlay_and_what_a_submit_sends(tmp_path: Path) -> None:
     shown = call("render", *GIVEN, "--overlay", str(ROOT / "k8s" / "overlays" / "cpu"))
     documents = list(yaml.safe_load_all(shown.stdout))
-    assert [d["kind"] for d in documents[-2:]] == ["ConfigMap", "Workflow"] and len(documents) == len(rendered("cpu")) + 2
-    overlay = tmp_path / "overlay"
-    overlay.mkdir()
-    broken = next(d for d in rendered("cpu") if d["metadata"]["name"] == "lengthen-seal")
-    template = {**broken["spec"]["templates"][0], "retryStrategie": {}}
-    text = yaml.safe_dump({**broken, "spec": {**broken["spec"], "templates": [template]}})
-    (overlay / "seal.yaml").write_text(text)
-    (overlay / "kustomization.yaml").write_text("resources: [seal.yaml]")
-    refused = call("render", *GIVEN, "--overlay", str(overlay))
-    assert refused.exit_code == 2 and "retryStrategie: no such field" in refused.stderr and not refused.stdout
+    assert documents[:-2] == rendered("cpu") and [d["kind"] for d in documents[-2:]] == ["ConfigMap", "Workflow"]
+    assert list(yaml.safe_load_all(call("submit", *GIVEN, "--dry-run").stdout)) == documents[-2:]
+    (tmp_path / "kustomization.yaml").write_text("resources: [missing.yaml]")
+    refused = call("render", *GIVEN, "--overlay", str(tmp_path))
+    assert refused.exit_code == 2 and "missing.yaml" in refused.stderr and not refused.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("release", [False, True])
+def test_what_a_submit_sends_is_valid(path: Path, release: bool) -> None:
+    run = Run(name="try", iteration=1, config=load_config(path), shards=3, release=release, files={"benchmark.jsonl": "{}"})
+    assert schema_problems([config_map(run, "lengthen"), workflow(run, "lengthen")]) == []
 
 
 def test_a_secret_of_the_environment_is_shown_nowhere(tmp_path: Path) -> None:
-    """In the variables that the stages and the client read, and in the kubeconfig's token."""
+    """A secret in the variables that the stages and the client read, and in the kubeconfig's token."""
     canary = "canary-5f2e9c"
     server = ApiServer()
     for document in rendered("gpu"):
@@ -179,7 +182,7 @@ def test_a_secret_of_the_environment_is_shown_nowhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_manifests_name_secrets_only(overlay: str) -> None:
+def test_the_manifests_hold_no_value_of_a_secret(overlay: str) -> None:
     secrets = [d for d in rendered(overlay) if d["kind"] == "Secret"]
     assert {d["type"] for d in secrets} == {"kubernetes.io/service-account-token"}
     assert len(secrets) == (2 if overlay == "multinode" else 1)
@@ -200,9 +203,9 @@ def test_a_plan_has_the_steps_that_argo_runs() -> None:
     assert {step.source for step in steps} == {"assumed"}
 
 
-def test_a_plan_takes_what_was_measured_in_a_run(tmp_path: Path, config: Path) -> None:
+def test_a_plan_uses_the_rates_measured_in_a_run(tmp_path: Path, config: Path) -> None:
     folder = tmp_path / "run" / "iter-01"
-    slow = ("--config", config, "--engine", "echo", "--set", "echo.latency_seconds=0.2")  # what takes no time has no speed
+    slow = ("--config", config, "--engine", "echo", "--set", "echo.latency_seconds=0.2")  # without any time there is no speed to measure
     succeed("augment", *slow, "--output", folder / "instructions")
     succeed("generate", *slow, "--input", folder / "instructions", "--output", folder / "responses")
     manifest = read_manifest(folder / "responses")
@@ -214,12 +217,20 @@ def test_a_plan_takes_what_was_measured_in_a_run(tmp_path: Path, config: Path) -
     steps = plan(load_config(config), 2, 1, 1, tmp_path / "run")
     sources = {step.source for step in steps if step.stage in ("augment", "generate")}
     assert sources == {"iteration 1"} and {step.source for step in steps if step.stage == "expand"} == {"assumed"}
-    assert assumed("generate", 9, 100).tokens == pytest.approx(130)  # never more than an answer may have
+    assert assumed("generate", 9, 100).tokens == pytest.approx(130)  # never more than the longest answer
 
 
 def test_the_benchmark_is_counted_by_language() -> None:
     english, both = (benchmark_rows(load_config(ROOT / "configs" / name)) for name in ("llama3.1-8b.yaml", "qwen2.5-7b.yaml"))
     assert 0 < english < both
+
+
+@pytest.mark.parametrize("setting", ["evaluate.forgetting=false", "evaluate.ruler=[]", "evaluate.samples=2"])
+def test_the_rows_of_a_plan_are_those_that_evaluate_scores(setting: str, tmp_path: Path, config: Path) -> None:
+    given = ("--config", config, "--engine", "echo", "--iteration", "0", "--set", setting)
+    succeed("evaluate", *given, "--output", tmp_path / "scores")
+    manifest = read_manifest(tmp_path / "scores")
+    assert manifest and benchmark_rows(load_config(config, [setting])) == manifest.rows_in
 
 
 def test_make_plan_prints_it() -> None:
@@ -229,7 +240,7 @@ def test_make_plan_prints_it() -> None:
 
 
 @pytest.mark.parametrize("target", ["iteration", "status", "stop", "logs", "fetch"])
-def test_make_hands_the_cluster_to_the_client(target: str) -> None:
+def test_make_calls_the_client_for_the_cluster(target: str) -> None:
     command = ["make", "-n", target, "RUNNER=argo", "RUN=runs/try", "N=2", "SHARDS=4", "CONFIG=configs/llama3.1-8b.yaml"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ")
     words_shown = next(line for line in shown.splitlines() if "lengthen.k8s" in line).split()[3:]
@@ -241,7 +252,7 @@ def test_make_hands_the_cluster_to_the_client(target: str) -> None:
     assert set(wanted) <= set(words_shown)
 
 
-def test_the_commands_teach_themselves_without_the_client() -> None:
+def test_help_is_printed_without_heavy_imports() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "lengthen.k8s", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert {"submit", "render", "plan", "follow", "status", "stop", "logs", "fetch"} <= set(shown.stdout.split())

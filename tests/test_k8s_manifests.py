@@ -1,4 +1,4 @@
-"""The cluster's manifests: valid for the API, whole in themselves, and strict about what a pod may do."""
+"""The cluster's manifests: valid for the API, every reference resolves, and a pod has only the rights that it needs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from lengthen.common.dataset.stage_figures import SHARDED
 from lengthen.k8s.manifests import kustomize, pods_of, templates_of
-from lengthen.k8s.schemas import schema_problems
-from lengthen.k8s.semantics import problems
+from manifest_schemas import schema_problems
+from manifest_semantics import problems
 
 K8S = ROOT / "k8s"
 OVERLAYS = ("cpu", "gpu", "multinode")
@@ -35,7 +36,7 @@ def test_the_overlays_and_components_are_these() -> None:
     made_by_push = {"pinned-cpu", "pinned-gpu"}
     assert {path.name for path in (K8S / "overlays").iterdir()} - made_by_push == set(OVERLAYS)
     assert {path.name for path in (K8S / "components").iterdir()} == {"s3", "judge", "kueue"}
-    for overlay in OVERLAYS:  # kustomize reads nothing from outside its folder, so these are copies
+    for overlay in OVERLAYS:  # kustomize reads no file outside its folder, so these are copies
         assert (K8S / "overlays" / overlay / "images.yaml").read_text() == (K8S / "base" / "images.yaml").read_text()
 
 
@@ -52,6 +53,19 @@ def test_every_stage_has_a_template_and_no_file_of_the_base_is_forgotten() -> No
     assert {name for name in names if "/" not in name or name.startswith("workflows/")} - {"kustomization.yaml", "images.yaml"} == set(
         listed
     )
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_shards_of_a_stage_are_sealed_in_its_own_image(overlay: str) -> None:
+    """Only the stage's package computes its figures; the summary is a module of evaluate."""
+    documents = rendered(overlay)
+    images = {pod.where: pod.image for pod in pods_of(documents)}
+    assert {where for where in images if "seal" in where} == {f"lengthen-seal-{stage}/seal" for stage in SHARDED}
+    for stage in SHARDED:
+        assert images[f"lengthen-seal-{stage}/seal"] == images[f"lengthen-{stage}/shard"]
+        [seal] = [task for task in template(documents, f"lengthen-{stage}", 1)["dag"]["tasks"] if task["name"] == "seal"]
+        assert seal["templateRef"] == {"name": f"lengthen-seal-{stage}", "template": "seal"}
+    assert images["lengthen-summary/summary"] == images["lengthen-evaluate/shard"]
 
 
 @pytest.mark.parametrize("component", ["s3", "judge", "kueue"])
@@ -76,10 +90,11 @@ def test_the_gpu_overlay_places_vllm_and_deepspeed_on_their_pools_and_counts_gpu
         assert pod["nodeSelector"]["lengthen.dev/pool"] == pool
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
         assert f'"nvidia.com/gpu": "{{{{workflow.parameters.{gpus}}}}}"' in pod["podSpecPatch"]
-    assert "nvidia" not in str([template(rendered("gpu"), name) for name in ("lengthen-seal", "lengthen-fetch", "lengthen-summary")])
+    without = ("lengthen-fetch", "lengthen-summary", *(f"lengthen-seal-{stage}" for stage in SHARDED))
+    assert "nvidia" not in str([template(rendered("gpu"), name) for name in without])
 
 
-def test_every_pod_is_tried_again_for_what_may_be_gone_and_never_for_bugs_and_mistakes() -> None:
+def test_every_pod_is_retried_after_a_transient_failure_and_never_after_a_bug_or_a_mistake() -> None:
     for pod in pods_of(rendered("gpu")):
         strategy = pod.spec["retryStrategy"]
         assert strategy["retryPolicy"] == "Always"  # a deleted pod is an Error, not a failure
@@ -89,7 +104,7 @@ def test_every_pod_is_tried_again_for_what_may_be_gone_and_never_for_bugs_and_mi
         assert pod.spec["activeDeadlineSeconds"] > 0
 
 
-def test_only_the_pod_that_fetches_the_model_may_write_models_and_reach_the_world() -> None:
+def test_only_the_pod_that_fetches_the_model_may_write_models_and_reach_public_addresses() -> None:
     writers = {
         pod.where
         for pod in pods_of(rendered("multinode"))
@@ -99,12 +114,12 @@ def test_only_the_pod_that_fetches_the_model_may_write_models_and_reach_the_worl
     assert writers == {"lengthen-fetch/fetch"}
     policies = {d["metadata"]["name"]: d["spec"] for d in rendered("gpu") if d["kind"] == "NetworkPolicy"}
     assert policies["lengthen-default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    world = [name for name, policy in policies.items() if "0.0.0.0/0" in str(policy)]
-    assert world == ["lengthen-model-hub"]
+    public = [name for name, policy in policies.items() if "0.0.0.0/0" in str(policy)]
+    assert public == ["lengthen-model-hub"]
     assert policies["lengthen-model-hub"]["podSelector"] == {"matchLabels": {"lengthen.dev/stage": "fetch"}}
 
 
-def test_rights_are_the_least() -> None:
+def test_no_role_has_more_rights_than_needed() -> None:
     roles = {d["metadata"]["name"]: d["rules"] for d in rendered("multinode") if d["kind"] == "Role"}
     results = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
     assert roles["lengthen-executor"] == [results]
@@ -117,7 +132,7 @@ def test_rights_are_the_least() -> None:
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_several_machines_train_as_a_jobset_that_is_cleaned_up() -> None:
+def test_several_machines_train_as_a_jobset_that_is_deleted_at_the_end() -> None:
     documents = rendered("multinode")
     node = next(pod for pod in pods_of(documents) if pod.where == "lengthen-finetune/finetune/m")
     assert {item["name"] for item in node.container["env"]} >= {"PET_NNODES", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"}
@@ -136,7 +151,7 @@ TYPOS: dict[str, Callable[[list[Document]], object]] = {
     "retryStrategie": lambda d: template(d, "lengthen-expand").update(retryStrategie={"limit": "1"}),
     "imagePullPolice": lambda d: template(d, "lengthen-expand")["container"].update(imagePullPolice="Always"),
     "dependson": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(dependson="augment"),
-    "capp": lambda d: template(d, "lengthen-seal")["retryStrategy"]["backoff"].update(capp="1m"),
+    "capp": lambda d: template(d, "lengthen-seal-expand")["retryStrategy"]["backoff"].update(capp="1m"),
     "ttlStrategi": lambda d: next(x for x in d if x["metadata"]["name"] == "lengthen-iteration")["spec"].update(ttlStrategi={}),
     "podSelectr": lambda d: next(x for x in d if x["kind"] == "NetworkPolicy")["spec"].update(podSelectr={}),
     "accessMode": lambda d: next(x for x in d if x["kind"] == "PersistentVolumeClaim")["spec"].update(accessMode=["x"]),
@@ -158,56 +173,60 @@ def test_a_planted_typo_is_found(typo: str) -> None:
 
 
 FAULTS: dict[str, Callable[[list[Document]], object]] = {
-    "no name for Kubernetes": lambda d: d[0]["metadata"].update(name="Lengthen_runs"),
-    "too long behind": lambda d: template(d, "lengthen-seal").update(name="a-template-with-a-long-name"),
-    "is too long": lambda d: template(d, "lengthen-seal")["metadata"]["labels"].update({"lengthen.dev/stage": "s" * 64}),
-    "must be of one type": lambda d: template(d, "lengthen-seal").update(dag={"tasks": []}),
-    "which is no other task": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(depends="agument && generate"),
-    "two tasks are called": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(name="augment"),
-    "there is no template": lambda d: template(d, "lengthen-generate", 1)["dag"]["tasks"][0].update(template="chard"),
-    "takes": lambda d: template(d, "lengthen-generate", 1)["dag"]["tasks"][0]["arguments"]["parameters"].pop(),
+    "not a valid name for Kubernetes": lambda d: d[0]["metadata"].update(name="Lengthen_runs"),
+    "too long after": lambda d: template(d, "lengthen-seal-expand").update(name="a-template-with-a-long-name"),
+    "is too long": lambda d: template(d, "lengthen-seal-expand")["metadata"]["labels"].update({"lengthen.dev/stage": "s" * 64}),
+    "must have one type": lambda d: template(d, "lengthen-seal-expand").update(dag={"tasks": []}),
+    "which is not another task": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(depends="agument && generate"),
+    "two tasks are named": lambda d: template(d, "lengthen-iteration", 1)["dag"]["tasks"][1].update(name="augment"),
+    "no template lengthen-generate/chard": lambda d: template(d, "lengthen-generate", 1)["dag"]["tasks"][0].update(template="chard"),
+    "but lengthen-generate/shard needs": lambda d: template(d, "lengthen-generate", 1)["dag"]["tasks"][0]["arguments"]["parameters"].pop(),
     "does not resolve": lambda d: template(d, "lengthen-expand")["container"]["args"].append("--input={{inputs.parameters.inptu}}"),
     "{{=asInt(workflow.parameters.shard)}} does": lambda d: template(d, "lengthen-expand").update(
         priorityClassName="{{=asInt(workflow.parameters.shard)}}"
     ),
     "{{item}} does": lambda d: template(d, "lengthen-expand")["container"]["args"].append("{{item}}"),
-    "is no template of it": lambda d: next(x for x in d if x["metadata"]["name"] == "lengthen-iteration")["spec"].update(entrypoint="ru"),
-    "resources need": lambda d: template(d, "lengthen-expand")["container"].pop("resources"),
+    "is not one of its templates": lambda d: next(x for x in d if x["metadata"]["name"] == "lengthen-iteration")["spec"].update(
+        entrypoint="ru"
+    ),
+    "resources must have": lambda d: template(d, "lengthen-expand")["container"].pop("resources"),
     "nodeSelector and tolerations": lambda d: template(d, "lengthen-expand").pop("tolerations"),
     "runAsNonRoot": lambda d: template(d, "lengthen-expand")["securityContext"].pop("runAsNonRoot"),
-    "forbid privileges": lambda d: template(d, "lengthen-expand")["container"]["securityContext"].update(privileged=True),
-    "none of its tokens": lambda d: template(d, "lengthen-expand").pop("automountServiceAccountToken"),
-    "and no shell": lambda d: template(d, "lengthen-expand")["container"].update(command=["/bin/sh", "-c"]),
-    "there is no volume": lambda d: template(d, "lengthen-expand")["volumes"].pop(),
-    "podSpecPatch is no JSON": lambda d: template(d, "lengthen-expand").update(podSpecPatch="{"),
-    "names no fixed version": lambda d: template(d, "lengthen-expand")["container"].update(image="lengthen/expand:latest"),
-    "is no image reference": lambda d: template(d, "lengthen-expand")["container"].update(image="lengthen/expand:1 --privileged"),
+    "forbid privilege escalation": lambda d: template(d, "lengthen-expand")["container"]["securityContext"].update(privileged=True),
+    "must not mount its token": lambda d: template(d, "lengthen-expand").pop("automountServiceAccountToken"),
+    "and not a shell": lambda d: template(d, "lengthen-expand")["container"].update(command=["/bin/sh", "-c"]),
+    "volume shm is not defined": lambda d: template(d, "lengthen-expand")["volumes"].pop(),
+    "podSpecPatch is not valid JSON": lambda d: template(d, "lengthen-expand").update(podSpecPatch="{"),
+    "has no fixed version": lambda d: template(d, "lengthen-expand")["container"].update(image="lengthen/expand:latest"),
+    "is not a valid image reference": lambda d: template(d, "lengthen-expand")["container"].update(image="lengthen/expand:1 --privileged"),
     "holds data": lambda d: next(x for x in d if x["kind"] == "Secret").update(stringData={"token": "abc"}),
     "must come from a Secret": lambda d: template(d, "lengthen-fetch")["container"]["env"].append({"name": "HF_TOKEN", "value": "abc"}),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_no_schema_sees_is_found(fault: str) -> None:
+def test_a_planted_fault_that_no_schema_finds_is_found(fault: str) -> None:
     documents = copy.deepcopy(rendered("multinode"))
     FAULTS[fault](documents)
     assert [problem for problem in problems(documents) if fault in problem], problems(documents)
 
 
-def test_a_stage_takes_from_variables_what_a_pods_fixed_arguments_cannot_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Several inputs, separated by blanks, places in buckets among them; an empty one is an option left out."""
+def test_a_stage_reads_from_variables_the_options_that_a_pods_fixed_arguments_cannot_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Several inputs, separated by spaces, URLs of buckets among them; an empty variable is an option left out."""
     from lengthen.finetune.__main__ import main
 
     monkeypatch.setenv("LENGTHEN_INPUT", f"{tmp_path}/one  s3://bucket/two ")
     monkeypatch.setenv("LENGTHEN_ADAPTER", "")
     arguments = ["--config", "c.yaml", "--output", str(tmp_path / "out"), "--role", "generator"]
     given = main.make_context("finetune", arguments).params
-    assert [str(place) for place in given["expansions"]] == [f"{tmp_path}/one", "s3://bucket/two"]
+    assert [str(folder) for folder in given["expansions"]] == [f"{tmp_path}/one", "s3://bucket/two"]
     assert given["adapter"] is None
 
 
 @pytest.mark.parametrize(("variable", "release"), [("", False), ("true", True)])
-def test_a_release_is_asked_for_by_a_variable(monkeypatch: pytest.MonkeyPatch, variable: str, release: bool) -> None:
+def test_a_variable_asks_for_a_release(monkeypatch: pytest.MonkeyPatch, variable: str, release: bool) -> None:
     from lengthen.augment.__main__ import main
 
     monkeypatch.setenv("LENGTHEN_RELEASE", variable)

@@ -17,7 +17,7 @@ import pytest
 import tiny
 from argo_walker import Call, End, Walk
 from conftest import ROOT, rows
-from lengthen.common.config import load_config
+from lengthen.common.config.load import load_config
 from lengthen.common.store.manifest import read_manifest
 from lengthen.k8s.workflow import Run, config_map, workflow
 from test_k8s_manifests import rendered
@@ -29,7 +29,7 @@ Command = tuple[tuple[str, ...], ...]
 
 
 def words_of(call: Call) -> list[str]:
-    """A pod's command with what comes in variables put back as options; nothing of what only a cluster has."""
+    """A pod's command, its variables as options, without the options that only a cluster has."""
     container = call.template["container"]
     words = [*container["command"], *container["args"]]
     for item in container["env"]:
@@ -39,7 +39,7 @@ def words_of(call: Call) -> list[str]:
 
 
 def meaning(words: list[str]) -> Command:
-    """A command as sets of what it says, whatever the order and form of its options."""
+    """A command, independent of the order and form of its options."""
     module = words[words.index("-m") + 1]
     rest = [word for word in words[words.index("-m") + 2 :] if word]
     options, plain = [], []
@@ -57,7 +57,7 @@ def meaning(words: list[str]) -> Command:
 def made_by_make(iterations: int, target: str = "iteration") -> list[Command]:
     command = ["make", "-n", target, f"N={iterations}", "RUN=/runs/try", "ENGINE=echo"]
     plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ")
-    stage = re.compile(r"^\S+/python -m lengthen\.(augment|augment\.demands|generate|expand|finetune|evaluate|common\.summary) ")
+    stage = re.compile(r"^\S+/python -m lengthen\.(augment|augment\.demands|generate|expand|finetune|evaluate|evaluate\.summary) ")
     return [meaning(shlex.split(line)) for line in plan.splitlines() if stage.match(line)]
 
 
@@ -71,7 +71,7 @@ def walked(iterations: int, shards: int, overlay: str = "cpu", order: int = 0) -
 
 @pytest.mark.parametrize("iterations", [1, 3, 12])
 def test_the_dag_of_make_and_of_argo_are_the_same(iterations: int) -> None:
-    """The same commands with the same inputs, adapters and outputs; Argo's alone are the shards and their seals."""
+    """The same commands with the same inputs, adapters and outputs; only Argo has shards and seals."""
     calls = [call for call in walked(iterations, shards=3) if call.stage != "seal"]
     assert {meaning(words_of(call)) for call in calls} == set(made_by_make(iterations))
     shards = [call for call in calls if call.stage in ("generate", "expand", "evaluate")]
@@ -79,7 +79,7 @@ def test_the_dag_of_make_and_of_argo_are_the_same(iterations: int) -> None:
 
 
 def test_a_release_is_the_same_too() -> None:
-    """But for what is made of the dataset for a hub, which `make release` does on this machine."""
+    """Except the export for a hub, which `make release` does on this machine."""
     config = load_config(ROOT / "configs" / "laptop.yaml")
     calls: list[Call] = []
     walk = Walk(rendered("gpu"), lambda call: calls.append(call) or End.of(0))
@@ -89,11 +89,11 @@ def test_a_release_is_the_same_too() -> None:
     ]
     assert {meaning(words_of(call)) for call in calls if call.stage != "seal"} == set(local)
     demands = next(call for call in calls if call.stage == "demands")
-    assert demands.inputs["input"].split()[0] == "/runs/try/iter-03/expansions"  # sets above: the order counts here
+    assert demands.inputs["input"].split()[0] == "/runs/try/iter-03/expansions"  # above, sets are compared; here the order matters
 
 
 @pytest.mark.parametrize("order", range(5))
-def test_every_pod_begins_after_those_whose_output_it_reads(order: int) -> None:
+def test_every_pod_starts_after_those_whose_output_it_reads(order: int) -> None:
     done: set[str] = set()
     for call in walked(3, shards=2, order=order):
         said = dict(part for part in meaning(words_of(call)) if len(part) == 2)
@@ -105,13 +105,13 @@ def test_every_pod_begins_after_those_whose_output_it_reads(order: int) -> None:
             done.add(said["--output"])
 
 
-def test_a_run_in_a_bucket_reads_and_writes_there_alone() -> None:
+def test_a_run_in_a_bucket_reads_and_writes_only_there() -> None:
     run = Run(name="try", iteration=2, config=load_config(ROOT / "configs" / "laptop.yaml"), store="s3://bucket/runs", release=True)
     calls: list[Call] = []
     Walk(rendered("gpu"), lambda call: calls.append(call) or End.of(0)).run(workflow(run, "lengthen"))
     parts = [part for call in calls if call.stage not in ("seal", "summary") for part in meaning(words_of(call))]
-    places = {part[1] for part in parts if part[0] in ("--input", "--output", "--adapter")}
-    assert len(places) > 15 and all(place.startswith("s3://bucket/runs/try/") for place in places)
+    folders = {part[1] for part in parts if part[0] in ("--input", "--output", "--adapter")}
+    assert len(folders) > 15 and all(folder.startswith("s3://bucket/runs/try/") for folder in folders)
 
 
 def test_a_run_with_a_model_to_fetch_fetches_it_first() -> None:
@@ -124,7 +124,7 @@ def test_a_run_with_a_model_to_fetch_fetches_it_first() -> None:
 
 
 @pytest.mark.parametrize(("code", "tries", "phase"), [(75, 2, "Succeeded"), (143, 2, "Succeeded"), (2, 1, "Failed"), (1, 1, "Failed")])
-def test_a_pod_is_tried_again_by_its_exit_code(code: int, tries: int, phase: str) -> None:
+def test_a_pod_is_retried_by_its_exit_code(code: int, tries: int, phase: str) -> None:
     run = Run(name="try", iteration=2, config=load_config(ROOT / "configs" / "laptop.yaml"), shards=2)
     calls: list[Call] = []
 
@@ -139,8 +139,8 @@ def test_a_pod_is_tried_again_by_its_exit_code(code: int, tries: int, phase: str
         assert not [call for call in calls if call.stage == "finetune"]
 
 
-def test_a_stopped_run_of_several_machines_takes_its_jobsets_along() -> None:
-    run = Run(name="try", iteration=1, config=load_config(ROOT / "configs" / "laptop.yaml", ["finetune.rows_per_step=4"]), nodes=2)
+def test_a_failed_run_of_several_machines_deletes_its_jobsets() -> None:
+    run = Run(name="try", iteration=1, config=load_config(ROOT / "configs" / "laptop.yaml", ["finetune.train_batch_size=4"]), nodes=2)
     calls: list[Call] = []
 
     def ends(call: Call) -> End:
@@ -154,10 +154,10 @@ def test_a_stopped_run_of_several_machines_takes_its_jobsets_along() -> None:
 
 
 class LocalPods:
-    """Runs a pod's own command as a process; its volumes are folders below `root`. Some are disturbed on their first try."""
+    """Runs a pod's command as a process; its volumes are folders below `root`. Some get a signal at their first try."""
 
-    def __init__(self, root: Path, disturbed: dict[tuple[str, str, str], int]) -> None:
-        self.root, self.disturbed = root, disturbed
+    def __init__(self, root: Path, signals: dict[tuple[str, str, str], int]) -> None:
+        self.root, self.signals = root, signals
         self.log: list[tuple[str, int, int, str]] = []
 
     def __call__(self, call: Call) -> End:
@@ -172,22 +172,22 @@ class LocalPods:
         words = [sys.executable, *container["command"][1:], *(here(word) for word in container["args"])]
         own = {item["name"]: here(item["value"]) for item in container["env"] if "value" in item}
         key = (call.stage, call.inputs.get("iteration", ""), call.inputs.get("shard", ""))
-        number = self.disturbed.pop(key, None) if call.attempt == 0 else None
+        number = self.signals.pop(key, None) if call.attempt == 0 else None
         if number:
-            words.append("--set=engine.rows_in_flight=1")  # so that it is still at work
+            words.append("--set=engine.rows_in_flight=1")  # so that it is still running then
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LENGTHEN_")} | own
         environment |= {"HF_TOKEN": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY, "OPENAI_API_KEY": CANARY}
-        environment["HOME"] = os.environ.get("HOME", "/")  # the digests' cache; a pod's own is its /tmp
+        environment["HOME"] = os.environ.get("HOME", "/")  # for the cache of digests; in a pod it is /tmp
         process = subprocess.Popen(words, cwd=self.root, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         if number:
             shard = Path(here(next(word for word in container["args"] if word.startswith("--output=")).removeprefix("--output=")))
-            self._disturb(process, shard / f"shard-{key[2]}-of-3" / ".work", number)
+            self._send(process, shard / f"shard-{key[2]}-of-3" / ".work", number)
         said = process.communicate(timeout=300)[1]
         code = process.returncode
         self.log.append((call.stage, call.attempt, code, said))
         return End("Error") if code == -signal.SIGKILL else End.of(code if code >= 0 else 128 - code)
 
-    def _disturb(self, process: subprocess.Popen[str], work: Path, number: int) -> None:
+    def _send(self, process: subprocess.Popen[str], work: Path, number: int) -> None:
         while process.poll() is None and not list(work.glob("*.parquet")):
             time.sleep(0.01)
         process.send_signal(number)
@@ -196,11 +196,11 @@ class LocalPods:
 @pytest.mark.ci
 @pytest.mark.engine
 def test_make_and_argo_make_the_same_datasets(tmp_path: Path, model: Path) -> None:
-    """Two iterations and three shards, every pod's real command, real training; pods stopped and deleted on their first try."""
+    """Two iterations, three shards, every pod's real command, real training; some pods stopped or deleted at their first try."""
     settings: dict[str, Any] = {
         "echo": {"words": 40, "loop_share": 0.2, "cut_share": 0.1, "latency_seconds": 0.1},
         "store": {"flush_rows": 1, "flush_seconds": 0.05},
-        "finetune": {"epochs": 1},
+        "finetune": {"num_train_epochs": 1},
         "augment": {"instructions": 9},
     }
     root = tmp_path / "cluster"
@@ -217,7 +217,7 @@ def test_make_and_argo_make_the_same_datasets(tmp_path: Path, model: Path) -> No
     tries = [(stage, attempt, code) for stage, attempt, code, _ in pods.log if attempt or code]
     assert tries == [("generate", 0, 143), ("generate", 1, 0), ("expand", 0, -9), ("expand", 1, 0)]
     again = next(said for stage, attempt, _, said in pods.log if (stage, attempt) == ("generate", 1))
-    assert "goes on" in again, again
+    assert "resumes after" in again, again
 
     assert CANARY not in "".join(said for *_, said in pods.log)
     assert not [path for path in (root / "runs").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]

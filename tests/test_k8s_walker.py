@@ -1,4 +1,4 @@
-"""The walker does what Argo's documentation says of depends, when, withSequence, retries and recursion."""
+"""The walker follows Argo's documentation of depends, when, withSequence, retries and recursion."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def test_a_diamond_runs_every_task_after_those_it_needs() -> None:
         ("!A.Failed", "A", False),
     ],
 )
-def test_depends_is_logic_over_the_ends_of_tasks(text: str, failed: str, begins: bool) -> None:
+def test_depends_is_logic_over_the_phases_of_tasks(text: str, failed: str, begins: bool) -> None:
     tasks = [{"name": "A", "template": "A"}, {"name": "B", "template": "B"}, {"name": "C", "template": "C", "depends": text}]
     _, walker, calls = walk(workflow(dag("main", *tasks, dag={"failFast": False}), pod("A"), pod("B"), pod("C")), failing(*failed))
     assert ("C" in [call.template["name"] for call in calls]) is begins
     assert walker.phases["C"] == ("Succeeded" if begins else "Omitted")
 
 
-def test_a_dag_ends_as_its_last_tasks_do() -> None:
-    """A task that handles another's failure saves the DAG; one that was left out because of it doesn't."""
+def test_a_dag_has_the_phase_of_its_last_tasks() -> None:
+    """A DAG succeeds if a last task handles the failure, and fails if the last task was omitted because of it."""
     first = {"name": "A", "template": "A"}
     handled = workflow(dag("main", first, {"name": "B", "template": "B", "depends": "A.Failed"}), pod("A"), pod("B"))
     assert walk(handled, failing("A"))[0] == "Succeeded"
@@ -78,7 +78,7 @@ def test_a_dag_ends_as_its_last_tasks_do() -> None:
     assert walk(left_out, failing("A"))[0] == "Failed"
 
 
-def test_a_skipped_task_counts_as_done_for_those_that_need_it() -> None:
+def test_a_skipped_task_counts_as_done_for_the_tasks_that_depend_on_it() -> None:
     tasks = [{"name": "A", "template": "A", "when": "1 > 2"}, {"name": "B", "template": "B", "depends": "A"}]
     phase, walker, calls = walk(workflow(dag("main", *tasks), pod("A"), pod("B")))
     assert (phase, walker.phases["A"]) == ("Succeeded", "Skipped")
@@ -115,7 +115,7 @@ def test_when_compares_words_numbers_and_expressions(text: str, value: bool) -> 
         ({"start": "3", "end": "1"}, ["3", "2", "1"]),
     ],
 )
-def test_a_sequence_counts(sequence: dict[str, str], items: list[str]) -> None:
+def test_a_sequence_gives_its_numbers_as_items(sequence: dict[str, str], items: list[str]) -> None:
     arguments = {"parameters": [{"name": "word", "value": "{{item}}"}]}
     task = {"name": "A", "template": "A", "withSequence": sequence, "arguments": arguments}
     calls = walk(workflow(dag("main", task), pod("A", inputs={"parameters": [{"name": "word"}]})))[2]
@@ -123,7 +123,7 @@ def test_a_sequence_counts(sequence: dict[str, str], items: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("text", "begins"), [("A.AnySucceeded", True), ("A.AllFailed", False), ("A", False), ("A.Failed", True)])
-def test_a_loop_is_asked_as_a_group(text: str, begins: bool) -> None:
+def test_a_loop_has_the_results_of_a_group(text: str, begins: bool) -> None:
     loop = {"name": "A", "template": "A", "withItems": ["x", "y"], "arguments": {"parameters": [{"name": "word", "value": "{{item}}"}]}}
     tasks = [loop, {"name": "B", "template": "B", "depends": text}]
     document = workflow(dag("main", *tasks), pod("A", inputs={"parameters": [{"name": "word"}]}), pod("B"))
@@ -135,7 +135,7 @@ TRIES: list[tuple[Document, list[End], int, str]] = [
     ({"limit": "2"}, [End.of(1)] * 9, 3, "Failed"),  # the limit doesn't count the first try
     ({"limit": "10"}, [End.of(1), End.of(1), End.of(0)], 3, "Succeeded"),
     ({"limit": "5"}, [End("Error")], 1, "Error"),  # OnFailure is the default policy
-    ({"limit": "5", "retryPolicy": "OnError"}, [End("Error"), End.of(1)], 2, "Failed"),  # asked anew after each try
+    ({"limit": "5", "retryPolicy": "OnError"}, [End("Error"), End.of(1)], 2, "Failed"),  # decided again after each try
     ({"limit": "5", "retryPolicy": "Always"}, [End("Error"), End.of(1), End.of(0)], 3, "Succeeded"),
     ({"limit": "5", "expression": "asInt(lastRetry.exitCode) > 1"}, [End.of(2), End.of(1)], 2, "Failed"),
     ({"limit": "5", "expression": "lastRetry.status == 'Error'"}, [End("Error"), End.of(0)], 2, "Succeeded"),  # then Always is the default
@@ -146,7 +146,7 @@ TRIES: list[tuple[Document, list[End], int, str]] = [
 
 
 @pytest.mark.parametrize(("strategy", "ends", "tries", "phase"), TRIES)
-def test_retries_go_by_limit_policy_and_expression(strategy: Document, ends: list[End], tries: int, phase: str) -> None:
+def test_retries_depend_on_limit_policy_and_expression(strategy: Document, ends: list[End], tries: int, phase: str) -> None:
     document = workflow({**pod("main"), "retryStrategy": strategy})
     found, _, calls = walk(document, lambda call: ends[call.attempt])
     assert (len(calls), found) == (tries, phase)
@@ -173,12 +173,12 @@ def test_a_template_that_calls_itself_ends_when_its_condition_does() -> None:
     assert walker.phases["again.again.again.again"] == "Skipped"
 
 
-def test_recursion_has_a_floor() -> None:
+def test_recursion_has_a_limit() -> None:
     with pytest.raises(RecursionError):
         walk(recursive(1000))
 
 
-def test_a_reference_leads_to_another_workflow_template_and_its_own_neighbours() -> None:
+def test_a_reference_resolves_in_the_other_workflow_template() -> None:
     other = {"kind": "WorkflowTemplate", "metadata": {"name": "other"}, "spec": {"templates": [
         dag("out", {"name": "in", "template": "same"}), {"name": "same", "container": {"args": ["other's"]}}]}}  # fmt: skip
     task = {"name": "A", "templateRef": {"name": "other", "template": "out"}}
@@ -188,18 +188,18 @@ def test_a_reference_leads_to_another_workflow_template_and_its_own_neighbours()
 
 
 def test_the_exit_handler_runs_after_a_failure_too() -> None:
-    phase, _, calls = walk(workflow(pod("main"), pod("tidy"), onExit="tidy"), failing("main"))
-    assert (phase, [call.template["name"] for call in calls]) == ("Failed", ["main", "tidy"])
+    phase, _, calls = walk(workflow(pod("main"), pod("clean-up"), onExit="clean-up"), failing("main"))
+    assert (phase, [call.template["name"] for call in calls]) == ("Failed", ["main", "clean-up"])
 
 
-def test_what_failed_stops_what_has_not_begun() -> None:
-    """failFast, the default: a failed last task ends the DAG, once the pods at work have ended."""
+def test_after_a_failure_no_further_task_starts() -> None:
+    """failFast, the default: a failed last task ends the DAG once the running pods have ended."""
     tasks = [{"name": f"T{n}", "template": "bad"} for n in range(20)]
     assert len(walk(workflow(dag("main", *tasks), pod("bad")), failing("bad"))[2]) == 1
     assert len(walk(workflow(dag("main", *tasks, dag={"failFast": False}), pod("bad")), failing("bad"))[2]) == 20
 
 
-def test_a_reference_to_nothing_is_refused() -> None:
+def test_a_reference_that_does_not_resolve_is_refused() -> None:
     with pytest.raises(KeyError):
         walk(workflow({"name": "main", "container": {"args": ["{{inputs.parameters.nothing}}"]}}))
 
@@ -223,6 +223,6 @@ def test_expressions(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["1 +", "(1", "1 2", "a ; b", "[1", "? 1"])
-def test_what_is_no_expression_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"left over|missing|no expression|no place"):
+def test_an_invalid_expression_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not expected|is missing|is not an expression"):
         evaluate(text, lambda name: name)

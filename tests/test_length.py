@@ -1,14 +1,14 @@
-"""Length scores against algorithm.md's definitions, worked by hand."""
+"""Length scores against the definitions in algorithm.md, calculated by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from lengthen.common.bootstrap import estimate
-from lengthen.common.demand import KINDS, Demand, Kind, bounds
-from lengthen.evaluate.case import Case
+from lengthen.common.method.demand import KINDS, Demand, Kind, bounds
+from lengthen.evaluate.bootstrap import estimate
+from lengthen.evaluate.item import EvaluationItem
 from lengthen.evaluate.length import length_score, s_l
-from lengthen.evaluate.score import measures
+from lengthen.evaluate.score import text_measures
 
 
 @pytest.mark.parametrize(
@@ -36,29 +36,29 @@ def test_s_l(words: int, score: float) -> None:
     assert s_l(words, 1000) == pytest.approx(score, abs=1e-9)
 
 
-def test_each_score_takes_its_own_benchmarks_count_of_words() -> None:
-    """LonGen counts Chinese marks and numbers as words, LongBench-Write doesn't."""
+def test_each_score_uses_its_own_benchmarks_word_count() -> None:
+    """LonGen counts Chinese punctuation and numbers as words, LongBench-Write does not."""
     text = "你好，世界。" * 10 + " and 2024 words"
-    case = Case("benchmark", "b", "ours", "1", "zh", "…", Demand("about", 63))
-    found = measures(text, case)
+    item = EvaluationItem("benchmark", "b", "ours", "1", "zh", "…", Demand("about", 63))
+    found = text_measures(text, item)
     assert (found["words"], found["words_latin_runs"]) == (63, 42)
     assert found["length_score"] == 1.0
     assert found["s_l"] == pytest.approx(100 * (1 - (63 / 42 - 1) / 2)) == 75.0
 
 
-def test_an_empty_answer_scores_nothing() -> None:
-    found = measures("", Case("benchmark", "b", "ours", "1", "en", "…", Demand("about", 100)))
+def test_an_empty_answer_scores_zero() -> None:
+    found = text_measures("", EvaluationItem("benchmark", "b", "ours", "1", "en", "…", Demand("about", 100)))
     assert (found["words"], found["length_score"], found["s_l"], found["repetition"]) == (0, 0.0, 0.0, 0.0)
     assert found["repetition_by_tenth"] == [0.0] * 10
 
 
-def test_only_about_has_one_length_that_s_l_could_be_measured_by() -> None:
+def test_only_about_has_the_one_required_length_that_s_l_needs() -> None:
     demands = {kind: Demand(kind, (50, 150) if kind == "range" else 100) for kind in KINDS}
     assert {kind for kind, demand in demands.items() if demand.required} == {"about"}
-    assert {demand.asked for demand in demands.values()} == {100}
+    assert {demand.target for demand in demands.values()} == {100}
 
 
-def test_the_bootstrap_interval_holds_the_mean_and_is_the_same_every_time() -> None:
+def test_the_bootstrap_interval_contains_the_mean_and_is_deterministic() -> None:
     values = [float(value) for value in np.random.default_rng(1).normal(10, 5, 200)]
     found = estimate(values)
     assert found is not None and found.values == 200
@@ -69,7 +69,7 @@ def test_the_bootstrap_interval_holds_the_mean_and_is_the_same_every_time() -> N
     assert estimate([]) is None
 
 
-def test_a_wider_sample_than_a_block_has_an_interval_too() -> None:
+def test_a_sample_larger_than_a_batch_has_an_interval() -> None:
     found = estimate([0.0, 1.0] * 3000)
     assert found is not None and found.mean == 0.5
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * 0.5 / np.sqrt(6000), rel=0.15)

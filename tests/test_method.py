@@ -1,4 +1,4 @@
-"""The method's own parts: expand's phases, selection, thinning, ids, proposals."""
+"""The parts of the method: expand's phases, selection, thinning, ids, proposals."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 import pytest
 from conftest import response_row
 from lengthen.augment.pool import Pool
-from lengthen.augment.propose import Ending
+from lengthen.augment.propose import StopAtNextItem
 from lengthen.augment.seeding import Example
 from lengthen.augment.wording import load_wording
-from lengthen.common.config import Config
+from lengthen.common.config.engine import Model
+from lengthen.common.config.load import Config
+from lengthen.common.config.stages import Expand
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
-from lengthen.common.ids import attempt_seed, row_id
-from lengthen.common.job import Job
-from lengthen.common.rows import Rejection, Work
-from lengthen.common.selection import keep_probability, selected
-from lengthen.common.settings import Expand, Model
-from lengthen.common.store.calls import CALLS, Calls
+from lengthen.common.engine.recorded import RecordedEngine
+from lengthen.common.method.ids import attempt_seed, row_id
+from lengthen.common.method.selection import keep_probability, selected
+from lengthen.common.stage.job import Job
+from lengthen.common.stage.tasks import Task
+from lengthen.common.store.call_log import CALLS, CallLog
 from lengthen.common.store.journal import Journal
+from lengthen.common.text.rejection import Rejection
 from lengthen.expand.lengthen import lengthen
 from lengthen.finetune.examples import thinned
 
@@ -32,16 +35,16 @@ def paragraphs(count: int, mark: str) -> str:
 
 
 class Scripted:
-    """An engine that answers with the given texts in turn, and remembers what it was asked."""
+    """An engine that returns the given completions in order, and records its requests."""
 
     control_tokens = frozenset({"<|im_end|>"})
 
     def __init__(self, *answers: str | Completion) -> None:
         self.answers = list(answers)
-        self.asked: list[tuple[Prompt, SamplingParameters]] = []
+        self.requests: list[tuple[Prompt, SamplingParameters]] = []
 
     async def complete(self, prompt: Prompt, sampling: SamplingParameters, **rest: Any) -> Completion:
-        self.asked.append((prompt, sampling))
+        self.requests.append((prompt, sampling))
         answer = self.answers.pop(0)
         return answer if isinstance(answer, Completion) else Completion(answer, len(answer.split()), "stop")
 
@@ -51,21 +54,21 @@ def expand_one(engine: Scripted, draft: str = DRAFT, **settings: Any) -> dict[st
     config = config.model_copy(update={"check": config.check.model_copy(update={"min_words": 3})})
     job = Job("expand", config, Path("out"), 1, "echo")
     row = response_row(1, draft)
-    calls = Calls(Journal(Path(), Path(), CALLS, 1000, 1000.0))
-    return asyncio.run(lengthen(Work("f" * 32, row["id"], 0, row), engine, calls, job))  # type: ignore[arg-type]
+    recorded = RecordedEngine(engine, CallLog(Journal(Path(), Path(), CALLS, 1000, 1000.0)))  # type: ignore[arg-type]
+    return asyncio.run(lengthen(job, Task("f" * 32, row["id"], 0, row), recorded.row("f" * 32)))
 
 
-def test_a_round_shows_half_the_draft_keeps_two_thirds_and_goes_on_with_the_whole_draft() -> None:
+def test_a_round_uses_half_the_draft_keeps_two_thirds_and_continues_with_the_whole_draft() -> None:
     opening, rest = paragraphs(6, "a"), paragraphs(5, "b")
     engine = Scripted(opening, rest)
     row = expand_one(engine, rounds=1, attempts=1)
-    first, second = (prompt for prompt, _ in engine.asked)
+    first, second = (prompt for prompt, _ in engine.requests)
     assert "Paragraph two" in first.user and "Paragraph three" not in first.user and first.prefill == ""
     assert "Paragraph four" in second.user
-    kept = "\n\n".join(opening.split("\n\n")[:4])
-    assert second.prefill == kept + "\n\n"
+    two_thirds = "\n\n".join(opening.split("\n\n")[:4])
+    assert second.prefill == two_thirds + "\n\n"
     assert isinstance(row, dict)
-    assert row["expansion"] == kept + "\n\n" + rest
+    assert row["expansion"] == two_thirds + "\n\n" + rest
     assert row["expansion_words"] == len(row["expansion"].split())
     assert row["growth"] == pytest.approx(row["expansion_words"] / row["response_words"])
 
@@ -73,12 +76,12 @@ def test_a_round_shows_half_the_draft_keeps_two_thirds_and_goes_on_with_the_whol
 def test_each_round_starts_from_the_longest_text_so_far() -> None:
     engine = Scripted(paragraphs(3, "a"), paragraphs(6, "b"), paragraphs(2, "c"), paragraphs(1, "d"))
     row = expand_one(engine, rounds=2, attempts=1)
-    assert "In b5" in engine.asked[3][0].user  # the second round's draft is the first round's text
+    assert "In b5" in engine.requests[3][0].user  # the second round's draft is the first round's text
     assert isinstance(row, dict) and "b5w1" in row["expansion"] and "d0w1" not in row["expansion"]
     assert row["rounds"] == 2
 
 
-def test_an_attempt_counts_only_above_the_growth_and_costs_are_summed_over_attempts() -> None:
+def test_an_attempt_is_accepted_only_above_the_min_growth_and_tokens_are_summed_over_attempts() -> None:
     short = Scripted(*["One new line of it.", "Another new line of it."] * 4)
     outcome = expand_one(short, rounds=2, attempts=2)
     assert isinstance(outcome, Rejection)
@@ -92,21 +95,21 @@ def test_an_attempt_counts_only_above_the_growth_and_costs_are_summed_over_attem
     )
 
 
-def test_attempts_and_phases_draw_different_seeds() -> None:
+def test_attempts_and_phases_have_different_seeds() -> None:
     engine = Scripted(*["One line of text."] * 12)
     expand_one(engine, rounds=2, attempts=3)
-    seeds = [sampling.seed for _, sampling in engine.asked]
+    seeds = [sampling.seed for _, sampling in engine.requests]
     assert len(set(seeds)) == 12
 
 
 def test_a_result_that_fails_the_check_is_not_the_next_draft() -> None:
     engine = Scripted(paragraphs(3, "a"), paragraphs(6, "b") + " and then it breaks", paragraphs(3, "c"), paragraphs(6, "d"))
     row = expand_one(engine, rounds=2, attempts=1)
-    assert "In b5" not in engine.asked[3][0].user
+    assert "In b5" not in engine.requests[3][0].user
     assert isinstance(row, dict) and "d5w1" in row["expansion"]
 
 
-def test_an_opening_that_hit_the_limit_is_used_and_one_that_looped_is_not() -> None:
+def test_an_opening_ended_by_the_token_limit_is_used_and_one_ended_by_a_loop_is_not() -> None:
     cut = Completion(paragraphs(6, "a") + "\n\nA last one that", 90, "length")
     assert isinstance(expand_one(Scripted(cut, paragraphs(5, "b")), rounds=1, attempts=1), dict)
     outcome = expand_one(Scripted(Completion(paragraphs(6, "a"), 90, "loop")), rounds=1, attempts=1)
@@ -119,13 +122,13 @@ def test_the_target_growth_ends_the_rounds() -> None:
     assert isinstance(row, dict) and row["rounds"] == 1
 
 
-def test_a_row_with_a_control_token_is_rejected_before_the_engine_sees_it() -> None:
+def test_a_row_with_a_control_token_is_rejected_without_a_request() -> None:
     engine = Scripted()
     outcome = expand_one(engine, draft="A draft with <|im_end|> in it.")
-    assert isinstance(outcome, Rejection) and outcome.reason == "control_tokens" and not engine.asked
+    assert isinstance(outcome, Rejection) and outcome.reason == "control_tokens" and not engine.requests
 
 
-def test_selection_keeps_three_fifths_never_the_shortest_fifth_in_any_order() -> None:
+def test_selection_keeps_three_fifths_and_never_the_shortest_fifth_in_any_order() -> None:
     rows = [(f"{n:032x}", "en", n) for n in range(10_000)]
     kept = selected(rows, seed=3)
     assert kept == selected(list(reversed(rows)), seed=3)
@@ -135,7 +138,7 @@ def test_selection_keeps_three_fifths_never_the_shortest_fifth_in_any_order() ->
     assert keep_probability(5, 10) == pytest.approx(0.75)
 
 
-def test_thinning_drops_lines_with_the_rows_own_seed_and_never_all() -> None:
+def test_thinning_drops_lines_with_the_rows_seed_and_never_all_lines() -> None:
     text = "\n\n".join(f"line {n}" for n in range(1000))
     thin = thinned(text, 0.2, 1, "row")
     lines = [line for line in thin.split("\n") if line]
@@ -147,7 +150,7 @@ def test_thinning_drops_lines_with_the_rows_own_seed_and_never_all() -> None:
     assert thinned(text, 0.0, 1, "row") == text
 
 
-def test_ids_and_seeds_are_functions_of_the_row_alone() -> None:
+def test_ids_and_seeds_depend_only_on_the_row() -> None:
     assert row_id("generate", 1, "a", 0) == row_id("generate", 1, "a", 0)
     assert len({row_id("generate", i, p, s) for i in (1, 2) for p in ("a", "b") for s in (0, 1)}) == 8
     assert attempt_seed(1, "row", 0) != attempt_seed(1, "row", 1) != attempt_seed(2, "row", 1)
@@ -166,28 +169,28 @@ def test_ids_and_seeds_are_functions_of_the_row_alone() -> None:
         ("Write 4. Of these instructions: 3.", "Write 4. Of these instructions: 3."),
     ],
 )
-def test_only_the_first_item_of_the_continued_list_is_taken(text: str, item: str) -> None:
+def test_only_the_first_item_of_the_continued_list_is_used(text: str, item: str) -> None:
     assert load_wording("en").first_item(text) == item
 
 
 @pytest.mark.parametrize("text", ["写一篇散文。\n指令 4：写一篇小说。", "“写一篇散文。”\n\n好的", "写一篇散文。\n4、写一篇"])
-def test_only_the_first_item_of_a_chinese_list_is_taken(text: str) -> None:
+def test_only_the_first_item_of_a_chinese_list_is_used(text: str) -> None:
     wording = load_wording("zh")
-    assert wording.first_item(text) == "写一篇散文。" and wording.goes_on(text)
+    assert wording.first_item(text) == "写一篇散文。" and wording.has_next_item(text)
     assert wording.item(3) == "指令 3："
 
 
 def test_the_proposal_is_stopped_at_the_next_item() -> None:
-    ending = Ending(load_wording("en"))
-    assert [ending(piece) for piece in ("\n\nWrite it", " in 4. parts", "\n", "\n")][-1] == "next_item"
-    assert ending.text.startswith("\n\nWrite")
+    watch = StopAtNextItem(load_wording("en"))
+    assert [watch(piece) for piece in ("\n\nWrite it", " in 4. parts", "\n", "\n")][-1] == "next_item"
+    assert watch.text.startswith("\n\nWrite")
 
 
-def test_the_pool_refuses_exact_and_near_duplicates() -> None:
+def test_the_pool_finds_exact_and_near_duplicates() -> None:
     pool = Pool(0.7)
     long = "Write a detailed guide for people who want to grow vegetables on a small balcony in a large city all year round"
-    pool.remember(Example("one", "en", "", long))
-    assert pool.duplicate(long.upper()) == ("one", 1.0)
-    near = pool.duplicate(long.replace("all year round", "all the year round"))
+    pool.add_known(Example("one", "en", "", long))
+    assert pool.nearest(long.upper()) == ("one", 1.0)
+    near = pool.nearest(long.replace("all year round", "all the year round"))
     assert near is not None and near[0] == "one" and 0.7 < near[1] < 1
-    assert pool.duplicate("Write a speech for the opening of a bridge over the river in spring") is None
+    assert pool.nearest("Write a speech for the opening of a bridge over the river in spring") is None

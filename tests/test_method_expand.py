@@ -1,4 +1,4 @@
-"""What of a draft survives in its expansion: headings in their order, names and numbers."""
+"""What an expansion retains of its draft: headings in their order, names and numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import response_row, rows, succeed, write
 from lengthen.common.store.manifest import read_manifest
-from lengthen.common.tables import RESPONSES
-from lengthen.expand.kept import headings, kept_headings, kept_names, names
+from lengthen.common.tables.definitions import RESPONSES
+from lengthen.expand.retention import headings, kept_headings, kept_names, names
 from test_method import Scripted, expand_one, paragraphs
 
 
@@ -21,11 +21,11 @@ from test_method import Scripted, expand_one, paragraphs
         ("No heading here.\n\n#hashtag\n\n1. An item", []),
     ],
 )
-def test_headings_are_found_without_marks_and_numbers(text: str, found: list[str]) -> None:
+def test_headings_are_found_without_markdown_and_numbering(text: str, found: list[str]) -> None:
     assert headings(text) == found
 
 
-def test_the_share_of_headings_counts_only_those_in_the_drafts_order() -> None:
+def test_only_headings_in_the_drafts_order_count() -> None:
     draft = "# One\n\n# Two\n\n# Three\n\n# Four"
     assert kept_headings(draft, "# One\n\n# Two\n\n## More\n\n# 3. Three\n\n**Four**") == 1.0
     assert kept_headings(draft, "# Four\n\n# One\n\n# Two") == 0.5
@@ -33,23 +33,23 @@ def test_the_share_of_headings_counts_only_those_in_the_drafts_order() -> None:
     assert kept_headings("No headings.", draft) is None
 
 
-def test_names_are_runs_of_capitals_titles_and_numbers() -> None:
+def test_names_are_capitalised_words_titles_and_numbers() -> None:
     english = "The Bank of England was founded in 1694. William Paterson had 3 ideas; 4.5% was one. He said so."
     assert names(english, "en") == {"Bank of England", "1694", "William Paterson", "4.5%"}
     assert names("他在1920年读《红楼梦》,想起“山河”。", "zh") == {"1920", "红楼梦", "山河"}
 
 
-def test_the_share_of_names_is_of_different_names_wherever_they_stand() -> None:
+def test_each_name_counts_once_anywhere_in_the_text() -> None:
     draft = "William Paterson came in 1694. William Paterson left for the New World in 1698."
     assert kept_names(draft, "In 1694, William Paterson saw the New World.", "en") == pytest.approx(3 / 4)
     assert kept_names("nothing here", draft, "en") is None
     assert kept_names("他读《红楼梦》和《西游记》。", "《红楼梦》很长。", "zh") == 0.5
 
 
-def test_an_expansion_carries_both_shares_and_the_manifest_their_means(config: Path, tmp_path: Path) -> None:
+def test_an_expansion_has_both_shares_and_the_manifest_their_means(config: Path, tmp_path: Path) -> None:
     draft = "# Ships\n\nIn 1694 the Royal Fleet sailed.\n\n# Harbours\n\nThey were many."
-    kept = "# Ships\n\nIn 1694 they sailed out to sea.\n\n" + paragraphs(3, "a")
-    row = expand_one(Scripted(kept, paragraphs(6, "b")), draft=draft, rounds=1, attempts=1)
+    opening = "# Ships\n\nIn 1694 they sailed out to sea.\n\n" + paragraphs(3, "a")
+    row = expand_one(Scripted(opening, paragraphs(6, "b")), draft=draft, rounds=1, attempts=1)
     assert isinstance(row, dict)
     assert (row["kept_headings"], row["kept_names"]) == (0.5, 0.5)
     words = " ".join(f"word{n}" for n in range(30))

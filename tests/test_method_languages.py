@@ -1,4 +1,4 @@
-"""Chinese beside English: seeds, prompts, wording, the echo engine, and a tokenizer without Chinese words."""
+"""Chinese and English: seeds, prompts, wording, the echo engine, and a tokenizer without Chinese words."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import tiny
 from conftest import ROOT, refused, rows, succeed
-from lengthen.augment.grow import slots
+from lengthen.augment.grow import make_slots
 from lengthen.augment.seeding import load_seeds
 from lengthen.augment.wording import load_wording
-from lengthen.common.chat import Chat
-from lengthen.common.config import Config
+from lengthen.common.config.engine import Echo, Model
+from lengthen.common.config.load import Config
+from lengthen.common.engine.chat import Chat
 from lengthen.common.engine.echo import EchoEngine
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
-from lengthen.common.extension import load_extend_prompt
-from lengthen.common.job import Job
-from lengthen.common.promptfile import load_prompt
-from lengthen.common.settings import Echo, Model
+from lengthen.common.method.extend.prompt import load_extend_prompt
+from lengthen.common.method.prompt_file import load_prompt
+from lengthen.common.stage.job import Job
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.text.languages import LANGUAGES, detect
 from lengthen.common.text.words import count_words
@@ -39,7 +39,7 @@ TEXT = "河水在桥下慢慢地流。\n\n“是吗?”她问,《红楼梦》里
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
-def test_a_language_has_forty_seeds_of_its_own_over_the_papers_seven_categories(language: str) -> None:
+def test_each_language_has_forty_seeds_in_the_papers_seven_categories(language: str) -> None:
     seeds = load_seeds([language], None)  # type: ignore[list-item]
     assert len({seed.instruction for seed in seeds}) >= 40
     assert {detect(seed.instruction) for seed in seeds} == {language}
@@ -48,7 +48,7 @@ def test_a_language_has_forty_seeds_of_its_own_over_the_papers_seven_categories(
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
-def test_a_language_has_every_prompt_and_each_is_in_that_language(language: str) -> None:
+def test_each_language_has_every_prompt_in_that_language(language: str) -> None:
     prompts = [
         load_prompt("lengthen.augment", f"propose.{language}.txt", {"examples"}),
         load_prompt("lengthen.augment", f"judge.{language}.txt", {"instruction"}),
@@ -60,22 +60,22 @@ def test_a_language_has_every_prompt_and_each_is_in_that_language(language: str)
     assert wording.yes and wording.no and "7" in wording.item(7)
 
 
-def test_no_prompt_or_seed_file_belongs_to_a_language_that_the_table_lacks() -> None:
+def test_every_prompt_and_seed_file_has_a_known_language() -> None:
     found = {path.name.split(".")[-2] for path in ROOT.glob("**/src/lengthen/**/prompts/*.*.*")}
     assert found == {path.stem for path in ROOT.glob("stages/augment/src/lengthen/augment/seeds/*.jsonl")} == set(LANGUAGES)
 
 
-def test_slots_are_dealt_evenly_to_languages_and_to_their_categories() -> None:
+def test_slots_are_divided_evenly_among_languages_and_categories() -> None:
     job = Job("augment", Config(model=Model(path=Path("none")), languages=["en", "zh"]), Path("out"), 2, "echo")
-    found = slots(job, 28, {"en": sorted(CATEGORIES), "zh": sorted(CATEGORIES)})
-    assert len({slot.work.id for slot in found}) == 28
-    assert set(Counter((slot.work.source, slot.category) for slot in found).values()) == {2}
+    found = make_slots(job, 28, {"en": sorted(CATEGORIES), "zh": sorted(CATEGORIES)})
+    assert len({slot.task.id for slot in found}) == 28
+    assert set(Counter((slot.task.source, slot.category) for slot in found).values()) == {2}
 
 
 @pytest.mark.parametrize("text", [TEXT, "写一篇散文。", "Mixed 中文 and English."])
 @pytest.mark.parametrize("name", ["tiny", "SmolLM2"])
-def test_chinese_goes_through_a_byte_level_tokenizer_unharmed(model: Path, name: str, text: str) -> None:
-    """Both are English models whose tokenizers know bytes: there is no Chinese word in them, and none is lost."""
+def test_a_byte_level_tokenizer_preserves_chinese(model: Path, name: str, text: str) -> None:
+    """Both models are English; their byte-level tokenizers have no Chinese words, but lose no characters."""
     chat = Chat(model if name == "tiny" else EMBEDDED)
     ids = chat.encode(Prompt("请写一篇文章。", text + "\n\n"))
     assert chat.tokenizer.decode(ids) == chat.render(Prompt("请写一篇文章。", text + "\n\n"))
@@ -87,7 +87,7 @@ def test_chinese_goes_through_a_byte_level_tokenizer_unharmed(model: Path, name:
 def echo(user: str, seed: int = 1, **dials: float) -> str:
     import asyncio
 
-    engine = EchoEngine(Config(model=Model(path=Path("none"), context_tokens=4096), echo=Echo(**dials)))  # type: ignore[arg-type]
+    engine = EchoEngine(Config(model=Model(path=Path("none"), max_model_len=4096), echo=Echo(**dials)))  # type: ignore[arg-type]
     sampling = SamplingParameters(0.7, 0.8, 20, 1.0, 4000, seed)
     return asyncio.run(engine.complete(Prompt(user), sampling)).text
 
@@ -125,7 +125,7 @@ def test_both_languages_go_through_augment_generate_and_expand_together(tmp_path
     assert parents and all(parent.startswith("seed-zh-") for parent in parents)
 
 
-def test_rows_in_a_language_that_the_config_lacks_are_refused(tmp_path: Path, model: Path) -> None:
+def test_rows_in_a_language_missing_in_the_config_are_refused(tmp_path: Path, model: Path) -> None:
     config = tiny.write_config(tmp_path / "c.yaml", model, languages=["zh"], augment={"instructions": 3}, echo={"words": 60})
     english = tiny.write_config(tmp_path / "en.yaml", model)
     common = ("--engine", "echo")
@@ -133,16 +133,16 @@ def test_rows_in_a_language_that_the_config_lacks_are_refused(tmp_path: Path, mo
     succeed("generate", "--config", config, *common, "--input", tmp_path / "i", "--output", tmp_path / "r")
     for stage, source in (("generate", "i"), ("expand", "r")):
         line = refused(stage, "--config", english, *common, "--input", tmp_path / source, "--output", tmp_path / "out")
-        assert "holds rows in zh" in line and "languages" in line
+        assert "has rows in zh" in line and "languages" in line
 
 
 def test_an_instruction_in_another_language_than_its_slots_is_rejected(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def stubborn(self: Any, prompt: Prompt, sampling: Any, **rest: Any) -> Completion:
+    async def always_english(self: Any, prompt: Prompt, sampling: Any, **rest: Any) -> Completion:
         return Completion(f" Write an essay on why the number {sampling.seed} matters to the people of a small town.", 9, "stop")
 
-    monkeypatch.setattr(EchoEngine, "complete", stubborn)
+    monkeypatch.setattr(EchoEngine, "complete", always_english)
     more = {"instructions": 4, "max_similarity": 1.0}
     config = tiny.write_config(tmp_path / "c.yaml", model, languages=["en", "zh"], augment=more)
     shown = succeed("augment", "--config", config, "--engine", "echo", "--output", tmp_path / "i").stderr
@@ -150,7 +150,7 @@ def test_an_instruction_in_another_language_than_its_slots_is_rejected(
     assert {row["language"] for row in rows(tmp_path / "i", "instructions")} == {"en"}
 
 
-def test_seeds_without_a_category_are_taken(tmp_path: Path, config: Path) -> None:
+def test_seeds_without_a_category_are_accepted(tmp_path: Path, config: Path) -> None:
     seeds = [{"id": f"s{n}", "language": "en", "instruction": f"Write an essay about subject number {n}."} for n in range(3)]
     (tmp_path / "seeds.jsonl").write_text("".join(json.dumps(seed) + "\n" for seed in seeds))
     succeed("augment", "--config", config, "--engine", "echo", "--seeds", tmp_path / "seeds.jsonl", "--output", tmp_path / "i")

@@ -10,17 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 from conftest import expansion_row, write
-from lengthen.common.chat import Chat
-from lengthen.common.config import load_config
-from lengthen.common.extension import extend_prompt
-from lengthen.common.job import Job
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.config.load import load_config
+from lengthen.common.engine.chat import Chat
+from lengthen.common.method.extend.prompt import extend_prompt
+from lengthen.common.stage.job import Job
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, EXPANSIONS
+from lengthen.common.tables.definitions import ADAPTERS, EXPANSIONS
 from lengthen.finetune.examples import example
-from lengthen.finetune.mixing import in_use
+from lengthen.finetune.mixing import datasets_in_use
 from lengthen.finetune.rows import encode_rows
 
 
@@ -38,7 +39,7 @@ def datasets(tmp_path: Path) -> list[Dataset]:
         with DatasetWriter(folder, EXPANSIONS, Origin({"iteration": iteration}), Store()) as writer:
             for row in content(iteration, 40):
                 writer.add(row)
-            writer.commit(40, {})
+            writer.commit(Outcome(40))
         folders.append(folder)
     return [open_dataset(folder, EXPANSIONS) for folder in folders]
 
@@ -52,12 +53,14 @@ def encoded(work: Job, datasets: list[Dataset], role: str, model: Path) -> tuple
     """(ids, texts that are learned) of the token rows."""
     chat = Chat(model)
     with DatasetWriter(work.output, ADAPTERS, Origin({}), Store()) as writer:
-        rows = pq.read_table(encode_rows(work, in_use(work, datasets), role, writer).train).to_pylist()
+        rows = pq.read_table(encode_rows(work, datasets_in_use(work, datasets), role, writer).train).to_pylist()
     learned = [chat.tokenizer.decode([t for t in row["labels"] if t >= 0][:-1]) for row in rows]
     return [row["id"] for row in rows], learned
 
 
-def test_earlier_iterations_are_left_alone_as_in_the_paper(config: Path, tmp_path: Path, model: Path, datasets: list[Dataset]) -> None:
+def test_rows_of_earlier_iterations_are_not_used_as_in_the_paper(
+    config: Path, tmp_path: Path, model: Path, datasets: list[Dataset]
+) -> None:
     ids, learned = encoded(job(config, tmp_path), datasets, "generator", model)
     assert sorted(ids) == sorted(row["id"] for row in content(2, 40))
     assert sorted(learned) == sorted(row["expansion"] for row in content(2, 40))
@@ -93,4 +96,4 @@ def test_the_extender_is_trained_on_the_very_prompt_that_expand_asks(draft: str)
 
 def test_a_complete_dataset_without_an_iteration_in_its_fingerprint_is_used(config: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "e", EXPANSIONS, content(1, 2))
-    assert len(in_use(job(config, tmp_path), [open_dataset(folder, EXPANSIONS)])) == 1
+    assert len(datasets_in_use(job(config, tmp_path), [open_dataset(folder, EXPANSIONS)])) == 1

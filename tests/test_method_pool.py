@@ -1,4 +1,4 @@
-"""The pool: no near duplicates, nothing of a benchmark, balance over categories, and the figures that say so."""
+"""The pool: near duplicates, decontamination, balance of categories, and the figures in the manifest."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 from conftest import instruction_row, refused, rows, succeed, write
-from lengthen.augment.contamination import Contamination
+from lengthen.augment.contamination import BenchmarkIndex
 from lengthen.augment.pool import Pool
 from lengthen.augment.seeding import Example, load_seeds
-from lengthen.common.benchmark import BenchmarkFile, read_benchmark
 from lengthen.common.engine.echo import EchoEngine
+from lengthen.common.method.benchmark.files import BenchmarkFile, read_benchmark
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.tables import INSTRUCTIONS
+from lengthen.common.tables.definitions import INSTRUCTIONS
 
 PROMPT = "Write a travel guide to the islands of the northern sea, with its harbours and ferries, in about 3000 words."
 CHINESE = "请写一篇介绍北方海岛的旅行指南,说明那里的港口和渡船,字数在三千字左右。"
 
 
-def contamination(*prompts: str) -> Contamination:
+def index_of(*prompts: str) -> BenchmarkIndex:
     lines = "\n".join(json.dumps({"prompt": prompt}) for prompt in prompts)
-    return Contamination([BenchmarkFile("mine", lines, "mine.jsonl")])
+    return BenchmarkIndex([BenchmarkFile("mine", lines, "mine.jsonl")])
 
 
 @pytest.mark.parametrize(
@@ -36,20 +36,20 @@ def contamination(*prompts: str) -> Contamination:
         "请写一篇介绍北方海岛的旅行指南,说明那里的港口和渡船。",
     ],
 )
-def test_a_benchmark_prompt_is_recognised_without_its_demand_and_slightly_changed(instruction: str) -> None:
-    found = contamination("Write a poem.", PROMPT, CHINESE).nearest(instruction)
+def test_a_benchmark_prompt_is_found_without_its_demand_and_with_small_changes(instruction: str) -> None:
+    found = index_of("Write a poem.", PROMPT, CHINESE).nearest(instruction)
     assert found is not None and found.share > 0.5
     assert found.prompt == ("mine/3" if "请" in instruction else "mine/2")
 
 
 @pytest.mark.parametrize("instruction", ["Write a travel guide to Rome.", "Write an essay about", "写一篇游记。", ""])
-def test_stock_phrases_are_no_contamination(instruction: str) -> None:
-    found = contamination("Write an essay about winter.", PROMPT, CHINESE).nearest(instruction)
+def test_common_phrases_are_not_contamination(instruction: str) -> None:
+    found = index_of("Write an essay about winter.", PROMPT, CHINESE).nearest(instruction)
     assert found is None or found.share <= 0.5
 
 
-def test_none_of_our_seeds_is_near_the_built_in_benchmark() -> None:
-    builtin = Contamination([read_benchmark(None)])
+def test_no_built_in_seed_overlaps_with_the_built_in_benchmark() -> None:
+    builtin = BenchmarkIndex([read_benchmark(None)])
     found = [builtin.nearest(seed.instruction) for seed in load_seeds(["en", "zh"], None)]
     assert max(overlap.share for overlap in found if overlap) < 0.4
 
@@ -58,15 +58,15 @@ def test_none_of_our_seeds_is_near_the_built_in_benchmark() -> None:
 def test_an_instruction_from_a_benchmark_file_is_rejected_with_the_figure_and_the_prompt(
     key: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine proposes a benchmark's prompts and nothing else, one of them the built-in benchmark's."""
+    """The engine proposes only benchmark prompts, one of them from the built-in benchmark."""
     builtin = json.loads(read_benchmark(None).text.splitlines()[0])["prompt"]
     complete = EchoEngine.complete
-    given = iter([PROMPT, builtin] * 100)
+    prompts = iter([PROMPT, builtin] * 100)
 
-    async def parrot(self, prompt, sampling, **rest):  # type: ignore[no-untyped-def]
-        return (await complete(self, prompt, sampling, **rest)).__class__(f" {next(given)}", 20, "stop")
+    async def benchmark_prompt(self, prompt, sampling, **rest):  # type: ignore[no-untyped-def]
+        return (await complete(self, prompt, sampling, **rest)).__class__(f" {next(prompts)}", 20, "stop")
 
-    monkeypatch.setattr(EchoEngine, "complete", parrot)
+    monkeypatch.setattr(EchoEngine, "complete", benchmark_prompt)
     (tmp_path / "mine.jsonl").write_text(json.dumps({key: PROMPT, "length": 3000}))
     arguments = ("--config", config, "--engine", "echo", "--output", tmp_path / "i", "--benchmark", tmp_path / "mine.jsonl")
     assert "no row is left of 6 (contaminated 6)" in refused("augment", *arguments)
@@ -77,7 +77,7 @@ def test_an_instruction_from_a_benchmark_file_is_rejected_with_the_figure_and_th
     assert all(float(detail.split(" > ")[0]) > 0.5 for detail in details)
 
 
-def test_other_benchmarks_are_other_rows_and_their_order_is_none(config: Path, tmp_path: Path) -> None:
+def test_the_benchmarks_are_in_the_fingerprint_in_any_order(config: Path, tmp_path: Path) -> None:
     for name, prompt in (("a", PROMPT), ("b", CHINESE)):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"query": prompt}))
     a, b = ("--benchmark", tmp_path / "a.jsonl"), ("--benchmark", tmp_path / "b.jsonl")
@@ -87,7 +87,10 @@ def test_other_benchmarks_are_other_rows_and_their_order_is_none(config: Path, t
     assert "input.benchmarks" in refused("augment", *arguments, *a)
 
 
-@pytest.mark.parametrize(("line", "problem"), [("{", "no JSON object"), ('{"text": "x"}', "needs one of the keys"), ("[]", "no prompt")])
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [("{", "is not a valid JSON object"), ('{"text": "x"}', "no prompt found; add one of the keys"), ("[]", "no prompt found")],
+)
 def test_a_benchmark_file_without_prompts_is_refused(config: Path, tmp_path: Path, line: str, problem: str) -> None:
     (tmp_path / "bad.jsonl").write_text(line)
     arguments = ("--config", config, "--engine", "echo", "--output", tmp_path / "i", "--benchmark", tmp_path / "bad.jsonl")
@@ -95,8 +98,8 @@ def test_a_benchmark_file_without_prompts_is_refused(config: Path, tmp_path: Pat
     assert problem in message and "bad.jsonl, line 1" in message
 
 
-def test_instructions_of_an_earlier_iteration_are_not_said_again(config: Path, tmp_path: Path) -> None:
-    """The same slots and seeds again: without --input the same rows, with it none of them."""
+def test_instructions_of_an_earlier_iteration_are_not_repeated(config: Path, tmp_path: Path) -> None:
+    """The same slots and seeds give the same rows; with --input they are all duplicates."""
     arguments = ("--config", config, "--engine", "echo", "--set", "augment.grow_pool=false")
     succeed("augment", *arguments, "--output", tmp_path / "one")
     before = rows(tmp_path / "one", "instructions")
@@ -105,19 +108,19 @@ def test_instructions_of_an_earlier_iteration_are_not_said_again(config: Path, t
     assert "no row is left of 6 (duplicate 6)" in line
 
 
-def test_examples_come_from_the_slots_category_and_from_the_language_where_it_has_too_few() -> None:
+def test_examples_come_from_the_slots_category_or_from_the_language_if_it_has_too_few() -> None:
     pool = Pool(0.7)
     for n in range(6):
-        pool.show(Example(f"essay-{n}", "en", "essay", f"Write an essay {n}."))
-    pool.show(Example("play-1", "en", "play", "Write a play."))
-    pool.show(Example("zh-1", "zh", "play", "写一部话剧。"))
-    dice = random.Random(1)
-    assert {example.category for _ in range(20) for example in pool.draw("en", "essay", 2, dice)} == {"essay"}
-    assert {example.language for _ in range(20) for example in pool.draw("en", "play", 2, dice)} == {"en"}
-    assert [example.id for example in pool.draw("zh", "play", 2, dice)] == ["zh-1"]
+        pool.add_example(Example(f"essay-{n}", "en", "essay", f"Write an essay {n}."))
+    pool.add_example(Example("play-1", "en", "play", "Write a play."))
+    pool.add_example(Example("zh-1", "zh", "play", "写一部话剧。"))
+    rng = random.Random(1)
+    assert {example.category for _ in range(20) for example in pool.sample("en", "essay", 2, rng)} == {"essay"}
+    assert {example.language for _ in range(20) for example in pool.sample("en", "play", 2, rng)} == {"en"}
+    assert [example.id for example in pool.sample("zh", "play", 2, rng)] == ["zh-1"]
 
 
-def test_the_manifest_says_how_varied_the_instructions_are(config: Path, tmp_path: Path) -> None:
+def test_the_manifest_has_the_diversity_of_the_instructions(config: Path, tmp_path: Path) -> None:
     shown = succeed("augment", "--config", config, "--engine", "echo", "--output", tmp_path / "i", "--set", "augment.instructions=14")
     manifest = read_manifest(tmp_path / "i")
     assert manifest is not None

@@ -1,7 +1,7 @@
-"""What is wrong in the method's reference code, reproduced as input: its rule fails there, and ours doesn't.
+"""Known defects of the reference code: inputs for which its rule fails, and ours does not.
 
-The rules of the reference are written here in a line or two each, from their description. Every defect that we know of is a
-row of DEFECTS, with the tests that hold us to the better way; where they are in another file, it is because the subject is.
+The rules of the reference are written here in one or two lines each, from their description. Every known defect is an entry
+of DEFECTS, with the tests that prevent it here; some of these tests are in other files.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, expansion_row, instruction_row, rows, run, succeed, write
-from lengthen.common.chat import Chat
-from lengthen.common.config import Config, load_config
+from lengthen.common.config.engine import Store
+from lengthen.common.config.load import Config, load_config
+from lengthen.common.config.stages import Expand, Generate
+from lengthen.common.engine.chat import Chat
 from lengthen.common.engine.echo import EchoEngine
 from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
-from lengthen.common.errors import TransientError
-from lengthen.common.job import Job
-from lengthen.common.settings import Expand, Generate, Store
+from lengthen.common.process.errors import TransientError
+from lengthen.common.stage.job import Job
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables.definitions import ADAPTERS, EXPANSIONS, INSTRUCTIONS
 from lengthen.common.text.paragraphs import split_paragraphs
 from lengthen.finetune.rows import encode_rows
 from test_method import DRAFT, Scripted, expand_one, paragraphs
 from tokenizers.processors import TemplateProcessing
 
 DEFECTS = {
-    "the longest answers are dropped at 95 %": ["test_the_slowest_and_longest_answer_is_a_row_like_the_others"],
-    "a failed request is swallowed": ["test_a_failed_request_stops_the_stage_and_is_asked_again_by_the_next_run"],
+    "the longest answers are dropped at 95 %": ["test_the_slowest_and_longest_answer_becomes_a_row"],
+    "a failed request is ignored": ["test_a_failed_request_stops_the_stage_and_is_repeated_by_the_next_run"],
     "one repeated n-gram rejects a long answer": [
         "test_any_repeated_ngram_rejects_a_whole_answer",
         "test_any_repeated_ngram_rejects_a_whole_answer_in_chinese",
@@ -44,40 +45,44 @@ DEFECTS = {
         "test_the_english_rule_takes_commas",
         "test_the_english_rule_refuses_markdown",
     ],
-    "stop strings cut tables and code": ["test_stop_strings_cut_tables_and_code", "test_rules_tables_and_empty_lines_end_no_answer"],
-    "the repetition penalty punishes the draft's words": ["test_expand_asks_without_a_repetition_penalty"],
-    "16k tokens before the check": ["test_a_loop_costs_a_fraction_of_the_limit"],
-    "chat template pasted by hand, two beginning tokens": [
-        "test_a_prompt_has_one_beginning_token_whatever_the_tokenizer_adds",
+    "stop strings cut tables and code": ["test_stop_strings_cut_tables_and_code", "test_rules_tables_and_empty_lines_do_not_end_an_answer"],
+    "the repetition penalty punishes the draft's words": ["test_expand_requests_have_no_repetition_penalty"],
+    "16k tokens before the check": ["test_a_loop_costs_a_fraction_of_the_token_limit"],
+    "chat template as a string, two BOS tokens": [
+        "test_a_prompt_has_one_bos_token_whatever_the_tokenizer_adds",
         "test_a_training_example_is_the_whole_conversation_and_ends_with_the_end_token",
         "test_a_prefill_is_the_beginning_of_the_conversation_token_by_token",
     ],
-    "kept text and continuation glued; drafts joined otherwise in training": [
-        "test_kept_text_and_continuation_meet_at_a_paragraph_break",
+    "opening and continuation joined without a break; drafts joined differently in training": [
+        "test_opening_and_continuation_are_joined_by_a_paragraph_break",
         "test_the_extender_is_trained_on_the_very_prompt_that_expand_asks",
     ],
-    "half of one paragraph is empty, and two thirds of it are too": ["test_half_and_two_thirds_are_never_empty"],
-    "over-long rows are cut and lose their end token": ["test_an_over_long_row_is_rejected_whole_and_every_other_ends_with_the_end_token"],
-    "one maximum length for both roles": ["test_more_over_long_rows_than_allowed", "test_the_extender_has_more_room_than_the_generator"],
+    "half of one paragraph is empty, and so are two thirds of it": ["test_half_and_two_thirds_are_never_empty"],
+    "over-long rows are truncated and lose their end token": ["test_an_over_long_row_is_rejected_and_every_other_has_its_end_token"],
+    "one maximum length for both roles": [
+        "test_more_over_long_rows_than_allowed",
+        "test_the_extenders_token_limit_is_larger",
+    ],
     "two forks by language": ["test_both_languages_go_through_augment_generate_and_expand_together"],
     "stop words inside other words, and none in capitals": [
         "test_substring_stop_words_refuse_ordinary_words",
         "test_meta_talk_in_capitals_or_other_words_passes_the_reference",
     ],
     "garbled text passes": ["test_garbled_text_passes_the_reference"],
-    "no seeds, no ids": ["test_ids_and_seeds_are_functions_of_the_row_alone"],
-    "no dedup": ["test_the_pool_refuses_exact_and_near_duplicates", "test_of_two_answers_that_say_the_same_the_smaller_id_stays"],
+    "no seeds, no ids": ["test_ids_and_seeds_depend_only_on_the_row"],
+    "no deduplication": ["test_the_pool_finds_exact_and_near_duplicates", "test_of_two_duplicate_answers_the_smaller_id_is_used"],
     "no decontamination": ["test_an_instruction_from_a_benchmark_file_is_rejected_with_the_figure_and_the_prompt"],
     "no lineage": ["test_rows_point_to_the_rows_they_were_made_from"],
     "no resume": ["test_killed_at_random_moments_the_result_is_the_same_bytes"],
-    "processes killed by their name": ["test_nothing_is_killed_by_name"],
-    # "above" and "below" swapped, and demands that their own answers miss: with the length demands, when there are any.
+    "processes killed by their name": ["test_no_process_is_killed_by_name"],
+    "labels of above and below swapped": ["test_the_words_of_a_demand_agree_with_its_bounds"],
+    "demands that their own answers do not meet": ["test_every_demand_is_true_and_is_read_with_the_same_bounds"],
 }
 
 
 def test_every_known_defect_has_its_tests() -> None:
-    there = set(re.findall(r"^def (test_\w+)", "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py")), re.MULTILINE))
-    assert {name for names in DEFECTS.values() for name in names} <= there
+    found = set(re.findall(r"^def (test_\w+)", "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py")), re.MULTILINE))
+    assert {name for names in DEFECTS.values() for name in names} <= found
 
 
 @pytest.fixture
@@ -91,10 +96,10 @@ def generate(config: Path, instructions: Path, *more: object) -> tuple[object, .
     return ("--config", config, "--engine", "echo", "--input", instructions, *settings, *more)
 
 
-def test_the_slowest_and_longest_answer_is_a_row_like_the_others(
+def test_the_slowest_and_longest_answer_becomes_a_row(
     config: Path, instructions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that takes the longer, the more it writes; subject 7's answer is ten times as long."""
+    """Longer answers take longer; the answer about subject 7 has ten times the length."""
     returned: list[int] = []
 
     async def slow(self: Any, prompt: Prompt, sampling: Any, **rest: Any) -> Completion:
@@ -108,22 +113,22 @@ def test_the_slowest_and_longest_answer_is_a_row_like_the_others(
     arguments = generate(config, instructions, "--set", "engine.rows_in_flight=20", "--output", tmp_path / "r")
     succeed("generate", *arguments)
     at_95_percent = returned[: int(0.95 * len(returned))]
-    assert max(at_95_percent) < max(returned)  # the reference stops here, without the longest
+    assert max(at_95_percent) < max(returned)  # here the reference stops, without the longest answer
     found = rows(tmp_path / "r", "responses")
     assert len(found) == 20 and max(row["words"] for row in found) > 5 * min(row["words"] for row in found)
 
 
-def test_a_failed_request_stops_the_stage_and_is_asked_again_by_the_next_run(
+def test_a_failed_request_stops_the_stage_and_is_repeated_by_the_next_run(
     config: Path, instructions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     complete, failing = EchoEngine.complete, True
 
-    async def failing_now_and_then(self: Any, prompt: Prompt, sampling: Any, **rest: Any) -> Completion:
+    async def failing_for_subject_11(self: Any, prompt: Prompt, sampling: Any, **rest: Any) -> Completion:
         if failing and "subject 11" in prompt.user:
             raise TransientError("the engine lost its GPU")
         return await complete(self, prompt, sampling, **rest)
 
-    monkeypatch.setattr(EchoEngine, "complete", failing_now_and_then)
+    monkeypatch.setattr(EchoEngine, "complete", failing_for_subject_11)
     arguments = generate(config, instructions, "--output", tmp_path / "r")
     stopped = run("generate", *arguments)
     assert stopped.exit_code == 75 and "the engine lost its GPU" in stopped.stderr
@@ -139,14 +144,14 @@ MARKDOWN = (
 )
 
 
-def test_rules_tables_and_empty_lines_end_no_answer(
+def test_rules_tables_and_empty_lines_do_not_end_an_answer(
     config: Path, instructions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def until(text: str, *stops: str) -> str:
         return text[: min(text.find(stop) for stop in stops if stop in text)]
 
     assert "| year" not in until(MARKDOWN, "---", "\n\n\n") and "second" not in until(MARKDOWN, "\n\n\n")
-    assert "stop" not in {field.name for field in fields(SamplingParameters)}  # no engine can be told to
+    assert "stop" not in {field.name for field in fields(SamplingParameters)}  # no engine has stop strings
 
     async def markdown(self: Any, prompt: Prompt, sampling: Any, **rest: Any) -> Completion:
         return Completion(MARKDOWN, 50, "stop")
@@ -156,15 +161,15 @@ def test_rules_tables_and_empty_lines_end_no_answer(
     assert rows(tmp_path / "r", "responses")[0]["response"] == MARKDOWN
 
 
-def test_expand_asks_without_a_repetition_penalty() -> None:
+def test_expand_requests_have_no_repetition_penalty() -> None:
     engine = Scripted(paragraphs(6, "a"), paragraphs(6, "b"))
     expand_one(engine, rounds=1, attempts=1)
-    assert [sampling.repetition_penalty for _, sampling in engine.asked] == [1.0, 1.0]
+    assert [sampling.repetition_penalty for _, sampling in engine.requests] == [1.0, 1.0]
     assert Generate().sampling.repetition_penalty == 1.1
 
 
-def test_a_loop_costs_a_fraction_of_the_limit(config: Path, instructions: Path, tmp_path: Path) -> None:
-    """Every answer of this engine loops after its first half and would go on to the limit."""
+def test_a_loop_costs_a_fraction_of_the_token_limit(config: Path, instructions: Path, tmp_path: Path) -> None:
+    """Every answer loops after its first half and would continue to the token limit."""
     dials = ("--set", "echo.loop_share=1.0", "--set", "echo.words=3000", "--limit", "5")
     stopped = run("generate", *generate(config, instructions, *dials, "--output", tmp_path / "r"))
     assert "(loop 5)" in stopped.stderr
@@ -173,34 +178,34 @@ def test_a_loop_costs_a_fraction_of_the_limit(config: Path, instructions: Path, 
     assert len(journal) == 5 and all(0 < row["tokens"] < first_half + 300 for row in journal)
 
 
-def test_a_prompt_has_one_beginning_token_whatever_the_tokenizer_adds(model: Path) -> None:
-    """A tokenizer that puts its beginning token in front of every text, as Llama 3's does; so does the chat template."""
+def test_a_prompt_has_one_bos_token_whatever_the_tokenizer_adds(model: Path) -> None:
+    """A tokenizer that adds a BOS token to every text, as Llama 3's does; the chat template adds one too."""
     chat = Chat(model)
     bos, begin = chat.tokenizer.bos_token, chat.tokenizer.bos_token_id
     chat.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, begin)])
-    pasted = chat.tokenizer(f"{bos}user\nWrite.<|im_end|>\n{bos}assistant\n")["input_ids"]
-    assert pasted[:2] == [begin, begin]
+    from_string = chat.tokenizer(f"{bos}user\nWrite.<|im_end|>\n{bos}assistant\n")["input_ids"]
+    assert from_string[:2] == [begin, begin]
     ids = chat.encode(Prompt("Write."))
-    assert ids == pasted[1:]
+    assert ids == from_string[1:]
     assert chat.encode_example(Prompt("Write."), "A text.")[0] == ids
 
 
-def test_kept_text_and_continuation_meet_at_a_paragraph_break() -> None:
+def test_opening_and_continuation_are_joined_by_a_paragraph_break() -> None:
     opening, rest = paragraphs(3, "a"), paragraphs(3, "b")
-    kept = "\n\n".join(opening.split("\n\n")[:2])
-    assert len(split_paragraphs(kept + rest)) == 4  # glued: the seam's two paragraphs are one
+    two_thirds = "\n\n".join(opening.split("\n\n")[:2])
+    assert len(split_paragraphs(two_thirds + rest)) == 4  # without a break two paragraphs become one
     row = expand_one(Scripted(opening, "\n" + rest + "\n"), rounds=1, attempts=1)
-    assert isinstance(row, dict) and split_paragraphs(row["expansion"]) == split_paragraphs(kept) + split_paragraphs(rest)
+    assert isinstance(row, dict) and split_paragraphs(row["expansion"]) == split_paragraphs(two_thirds) + split_paragraphs(rest)
 
 
-def test_an_opening_cut_inside_its_only_paragraph_is_no_place_for_a_seam() -> None:
+def test_an_opening_truncated_inside_its_only_paragraph_is_not_continued() -> None:
     cut = Completion("It begins well and says something of interest about the subject, and then the limit", 20, "length")
     engine = Scripted(cut, paragraphs(6, "a"), paragraphs(6, "b"))
     row = expand_one(engine, rounds=1, attempts=2)
     assert isinstance(row, dict) and row["attempts"] == 2 and "then the limit" not in row["expansion"]
 
 
-def test_an_over_long_row_is_rejected_whole_and_every_other_ends_with_the_end_token(config: Path, tmp_path: Path, model: Path) -> None:
+def test_an_over_long_row_is_rejected_and_every_other_has_its_end_token(config: Path, tmp_path: Path, model: Path) -> None:
     texts = {n: " ".join(["The river keeps bread."] * (60 if n == 3 else 6 + n)) for n in range(8)}
     folder = write(tmp_path / "e", EXPANSIONS, [expansion_row(n, text[:60], text) for n, text in texts.items()])
     settings = ["finetune.max_tokens_generator=120", "finetune.length_biased_selection=false", "finetune.validation_share=0"]
@@ -208,7 +213,7 @@ def test_an_over_long_row_is_rejected_whole_and_every_other_ends_with_the_end_to
     chat = Chat(model)
     end = chat.tokenizer.eos_token_id
     prompt, answer = chat.encode_example(Prompt("Write about subject 3."), texts[3])
-    assert end not in (prompt + answer)[:120][len(prompt) :]  # cut silently: an answer that never ends
+    assert end not in (prompt + answer)[:120][len(prompt) :]  # truncated: the answer has no end token
     with DatasetWriter(tmp_path / "out", ADAPTERS, Origin({}), Store()) as writer:
         encoded = encode_rows(job, [open_dataset(folder, EXPANSIONS)], "generator", writer)
         writer.flush()
@@ -218,23 +223,23 @@ def test_an_over_long_row_is_rejected_whole_and_every_other_ends_with_the_end_to
     assert len(found) == 7 and all(row["input_ids"][-1] == end == row["labels"][-1] for row in found)
 
 
-def test_the_extender_has_more_room_than_the_generator() -> None:
-    """Its rows hold the draft and the expansion."""
+def test_the_extenders_token_limit_is_larger() -> None:
+    """Its rows contain both draft and expansion."""
     defaults = Config.model_fields["finetune"].default
     assert defaults.max_tokens_extender >= 2 * defaults.max_tokens_generator == 32768
 
 
-def test_nothing_is_killed_by_name() -> None:
+def test_no_process_is_killed_by_name() -> None:
     sources = [*ROOT.glob("common/src/**/*.py"), *ROOT.glob("stages/*/src/**/*.py"), ROOT / "Makefile", ROOT / ".ci" / "run"]
     assert len(sources) > 50
     assert not [path for path in sources if re.search(r"\b(?:pkill|killall)\b", path.read_text())]
 
 
-def test_a_draft_of_one_paragraph_is_shown_and_kept_whole() -> None:
-    """The reference shows nothing of it (half of one, rounded down), and keeps nothing (two thirds of one)."""
+def test_a_draft_of_one_paragraph_is_used_whole() -> None:
+    """The reference uses nothing of it: half of one paragraph, rounded down, and two thirds of one."""
     assert len(split_paragraphs(DRAFT)) == 4 and int(1 * 2 / 3) == 1 // 2 == 0
     engine = Scripted("One paragraph that is longer than the draft was.", paragraphs(3, "b"))
     row = expand_one(engine, draft="A draft of a single paragraph.", rounds=1, attempts=1)
-    assert "A draft of a single paragraph." in engine.asked[0][0].user
+    assert "A draft of a single paragraph." in engine.requests[0][0].user
     assert isinstance(row, dict) and row["expansion"].startswith("One paragraph that is longer than the draft was.\n\n")
     assert Expand().rounds == 3 and Expand().min_growth == 1.2

@@ -1,4 +1,4 @@
-"""Which rows a dataset's readers use: a pure function of the whole dataset, the same for every reader and shard."""
+"""The selection of rows: a pure function of the whole dataset, the same for every reader and shard."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from conftest import expansion_row, response_row, rows, succeed, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lengthen.common.selection import duplicates, left_out, selected
+from lengthen.common.method.selection import duplicates, left_out, selected
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.tables import EXPANSIONS, RESPONSES
+from lengthen.common.tables.definitions import EXPANSIONS, RESPONSES
 
 WORDS = [f"word{n}" for n in range(400)]
 
@@ -23,12 +23,12 @@ def prose(number: int, words: int = 60) -> str:
 
 
 def reworded(text: str) -> str:
-    """One word of it changed."""
+    """The text with one word changed."""
     return text.replace(text.split()[30], "otherwise", 1)
 
 
 def test_lengths_are_compared_within_a_language_and_an_iteration() -> None:
-    """Chinese answers have more units than English ones, and later iterations longer answers: neither may crowd out the other."""
+    """Chinese answers have more units than English ones, and later iterations have longer answers: neither may exclude the others."""
     strata = [(language, iteration) for language in ("en", "zh") for iteration in (1, 2)]
     many = [(f"{at}-{n:04d}", stratum, 10 ** (at + 1) + n) for at, stratum in enumerate(strata) for n in range(2_500)]
     kept = selected(many, seed=3)
@@ -40,26 +40,27 @@ def test_lengths_are_compared_within_a_language_and_an_iteration() -> None:
 
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.permutations(range(12)), st.integers(0, 100))
-def test_selection_is_free_of_order_and_of_other_strata(order: list[int], seed: int) -> None:
+def test_selection_is_independent_of_order_and_of_other_strata(order: list[int], seed: int) -> None:
     many = [(f"row{n}", ("en", n % 2), 100 + n * n % 7) for n in range(12)]
     kept = selected(many, seed)
     assert selected([many[n] for n in order], seed) == kept
     assert selected([row for row in many if row[1] == ("en", 1)], seed) == {row for row in kept if int(row[3:]) % 2}
 
 
-def test_of_two_answers_that_say_the_same_the_smaller_id_stays() -> None:
+def test_of_two_duplicate_answers_the_smaller_id_is_used() -> None:
     texts = [("a", prose(1)), ("b", prose(2)), ("c", reworded(prose(1))), ("d", prose(2).upper()), ("e", prose(3))]
-    found = {row: (twin, similarity) for row, twin, similarity in duplicates(texts, 0.8)}
+    found = {row: rejection.detail for row, rejection in duplicates(texts, 0.8).items()}
     assert found.keys() == {"c", "d"}
-    assert found["c"][0] == "a" and 0.8 < found["c"][1] < 1
-    assert found["d"] == ("b", 1.0)
+    similarity, _, twin = found["c"].partition(" > 0.8, ")
+    assert twin == "a" and 0.8 < float(similarity) < 1
+    assert found["d"] == "1.00 > 0.8, b"
 
 
 def dataset(folder: Path, content: list[dict[str, Any]]) -> Path:
     return write(folder, RESPONSES, content)
 
 
-def test_expand_leaves_near_duplicates_out_and_says_which_row_they_are_like(config: Path, tmp_path: Path) -> None:
+def test_expand_rejects_near_duplicates_and_names_the_other_row(config: Path, tmp_path: Path) -> None:
     content = [response_row(n, prose(n)) for n in range(4)] + [response_row(9, reworded(prose(2)))]
     folder = dataset(tmp_path / "r", content)
     arguments = ("--config", config, "--engine", "echo", "--input", folder, "--set", "expand.length_biased_selection=false")
@@ -71,25 +72,22 @@ def test_expand_leaves_near_duplicates_out_and_says_which_row_they_are_like(conf
     assert len(rows(tmp_path / "all", "expansions")) == 5
 
 
-def test_every_shard_leaves_the_same_rows_out(config: Path, tmp_path: Path) -> None:
+def test_every_shard_rejects_the_same_rows(config: Path, tmp_path: Path) -> None:
     content = [response_row(n, prose(n % 15, words=40 + n % 9)) for n in range(30)]
     folder = dataset(tmp_path / "r", content)
     arguments = ("--config", config, "--engine", "echo", "--input", folder)
     succeed("expand", *arguments, "--output", tmp_path / "whole")
     for index in range(3):
         succeed("expand", *arguments, "--output", tmp_path / "shards", "--shard", f"{index}/3")
-    from lengthen.common.store.shard import seal
+    from lengthen.common.dataset.stage_figures import stage_figures
+    from lengthen.common.store.shards import seal
 
-    sealed, whole = seal(tmp_path / "shards"), read_manifest(tmp_path / "whole")
+    sealed, whole = seal(tmp_path / "shards", stage_figures), read_manifest(tmp_path / "whole")
     assert whole is not None and whole.rejected == sealed.rejected and {"duplicate", "selected_out"} <= whole.rejected.keys()
-    assert sealed.summary.keys() == whole.summary.keys()
-    for name in ("attempts", "growth"):
-        assert sealed.summary[name] == whole.summary[name]
-    for name in ("mean_words", "tokens_per_word", "mean_growth"):
-        assert sealed.summary[name] == pytest.approx(whole.summary[name])
+    assert sealed.summary == whole.summary
 
 
-def test_of_several_datasets_a_row_like_one_of_an_earlier_one_in_the_list_is_left_out(tmp_path: Path) -> None:
+def test_of_several_datasets_the_duplicate_in_the_later_one_is_rejected(tmp_path: Path) -> None:
     new = write(tmp_path / "new", EXPANSIONS, [expansion_row(5, "short text", prose(1)), expansion_row(6, "short text", prose(2))])
     old = write(tmp_path / "old", EXPANSIONS, [expansion_row(1, "short text", prose(1)), expansion_row(2, "short text", prose(3))])
     datasets = [open_dataset(folder, EXPANSIONS) for folder in (new, old)]

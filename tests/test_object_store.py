@@ -18,16 +18,18 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from conftest import expansion_row, instruction_row, made_up_adapter, refused, rows, run, succeed, write
-from lengthen.common.errors import TransientError, UserError
-from lengthen.common.model import open_adapter
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.model.adapter import open_adapter
+from lengthen.common.process.errors import TransientError, UserError
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.object_lock import ObjectLock
+from lengthen.common.store.object_path import ObjectPath
 from lengthen.common.store.origin import Origin
-from lengthen.common.store.place import ObjectPath, parse_folder
+from lengthen.common.store.paths import parse_folder
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS
 
 BUCKET = "long-texts"
 
@@ -110,7 +112,7 @@ def test_stages_write_the_same_bytes_to_a_bucket_as_to_a_disk(workshop: Path, fo
         assert parts(folder / target) == parts(workshop / target)
         assert "already complete" in succeed(stage, *command(workshop, stage, folder)).stderr
         assert not [name for name in everything(folder) if "/.work/" in name]
-    from lengthen.common.dataset import main
+    from lengthen.common.dataset.__main__ import main
 
     shown = CliRunner().invoke(main, ["show", f"{folder}/expansions"]).output
     assert f"input.responses: {folder}/responses (responses," in shown
@@ -135,11 +137,11 @@ def test_killed_at_random_moments_on_a_bucket_the_result_is_the_same_bytes(works
 
 
 def test_sealed_shards_in_a_bucket(workshop: Path, folder: ObjectPath) -> None:
-    from lengthen.common.dataset import main
+    from lengthen.common.dataset.__main__ import main
 
     for index in range(2):
         succeed("generate", *command(workshop, "generate", folder), "--shard", f"{index}/2")
-    assert "holds shards" in refused("generate", *command(workshop, "generate", folder))
+    assert "has shards" in refused("generate", *command(workshop, "generate", folder))
     sealed = CliRunner().invoke(main, ["seal", f"{folder}/responses"])
     assert sealed.exit_code == 0, sealed.output
     assert rows(folder / "responses", "responses") == rows(workshop / "responses", "responses")
@@ -150,7 +152,7 @@ def test_a_second_writer_in_a_bucket_is_turned_away(folder: ObjectPath) -> None:
         with pytest.raises(TransientError, match=r"is being written by process \d+ on"):
             writer(folder).__enter__()
         first.add(instruction_row(1, "Write an essay."))
-        first.commit(1, {})
+        first.commit(Outcome(1))
     assert len(list(open_dataset(folder, INSTRUCTIONS).rows())) == 1
 
 
@@ -160,11 +162,11 @@ def test_a_writer_frozen_past_its_lease_cannot_commit_to_a_bucket(folder: Object
     frozen._lock._ended.set()  # type: ignore[attr-defined]  # its heartbeat stops, as under SIGSTOP
     time.sleep(2.1)  # the server tells times in whole seconds
     with writer(folder, lease=0.5) as successor:
-        for attempt in (frozen.flush, lambda: frozen.commit(1, {})):
-            with pytest.raises(TransientError, match="took this dataset over"):
+        for attempt in (frozen.flush, lambda: frozen.commit(Outcome(1))):
+            with pytest.raises(TransientError, match="took over this dataset"):
                 attempt()
         successor.add(instruction_row(2, "What the successor wrote."))
-        successor.commit(1, {})
+        successor.commit(Outcome(1))
     assert [row["instruction"] for row in open_dataset(folder, INSTRUCTIONS).rows()] == ["What the successor wrote."]
 
 
@@ -204,7 +206,7 @@ def test_an_adapter_in_a_bucket_is_read_from_a_checked_copy(folder: ObjectPath, 
     from lengthen.common.store import files
 
     monkeypatch.setattr(files, "CACHE", tmp_path)
-    monkeypatch.setattr("lengthen.common.model.CACHE", tmp_path)
+    monkeypatch.setattr("lengthen.common.model.adapter.CACHE", tmp_path)
     made_up_adapter(folder)
     adapter = open_adapter(folder, None)
     assert (adapter.path / "adapter_model.safetensors").read_bytes() == b"weights" and adapter.sha256 == hashlib.sha256(
@@ -215,7 +217,7 @@ def test_an_adapter_in_a_bucket_is_read_from_a_checked_copy(folder: ObjectPath, 
 
 def test_places_that_are_none() -> None:
     for text in ("ftp://somewhere/x", "s3://", "s3://bucket/../other"):
-        with pytest.raises(UserError, match="is no place in an object store"):
+        with pytest.raises(UserError, match="is not a valid object store URL"):
             parse_folder(text)
 
 

@@ -1,23 +1,25 @@
-"""Servers as the engine: one that misbehaves costs retries or one clear line, never a wrong text (a real one: test_evaluate_guard)."""
+"""Servers as the engine: one that misbehaves costs retries or one clear line, never a wrong text (a real one: test_evaluate_loss)."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import completion_server
 import pytest
 import tiny
 from completion_server import KEY, TEXT, Completions
 from conftest import instruction_row, refused, rows, succeed, write
-from lengthen.common.chat import Chat
-from lengthen.common.config import load_config
+from lengthen.common.config.load import Config, load_config
+from lengthen.common.engine.chat import Chat
 from lengthen.common.engine.opening import open_engine
-from lengthen.common.engine.protocol import Adapter, Completion, Engine, Prompt, PromptTooLong, SamplingParameters, WatchFunction
-from lengthen.common.errors import TransientError, UserError
-from lengthen.common.tables import INSTRUCTIONS
+from lengthen.common.engine.protocol import Completion, Engine, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.model.adapter import Adapter
+from lengthen.common.process.errors import TransientError, UserError
+from lengthen.common.tables.definitions import INSTRUCTIONS
 
 PROMPT = Prompt("Where is the bread?", "It is near")
 SAMPLING = SamplingParameters(0.7, 0.8, 20, 1.1, 100, 7)
@@ -32,28 +34,42 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Completions]:
 
 
 def config_of(tmp_path: Path, model: Path, server: Completions, name: str = "tiny") -> Path:
-    settings = {"url": server.url, "model": name, "api_key_variable": "SERVER_KEY", "retries": 2}
+    settings = {"url": server.url, "model": name, "api_key_variable": "SERVER_KEY", "max_retries": 2}
     return tiny.write_config(tmp_path / "config.yaml", model, engine={"endpoint": settings})
 
 
+Ask = Callable[[Engine], Awaitable[Any]]
+
+
+def with_engine(config: Config, adapters: list[Adapter], ask: Ask) -> Any:
+    async def run() -> Any:
+        async with open_engine("openai", config, adapters) as engine:
+            return await ask(engine)
+
+    return asyncio.run(run())
+
+
 @pytest.fixture
-def engine(tmp_path: Path, model: Path, server: Completions) -> Engine:
-    return open_engine("openai", load_config(config_of(tmp_path, model, server)), [])
+def config(tmp_path: Path, model: Path, server: Completions) -> Config:
+    return load_config(config_of(tmp_path, model, server))
 
 
-def complete(engine: Engine, adapter: Adapter | None = None, watch: WatchFunction | None = None) -> Completion:
-    return asyncio.run(engine.complete(PROMPT, SAMPLING, adapter=adapter, watch=watch))
+def complete(config: Config, adapter: Adapter | None = None, watch: WatchFunction | None = None) -> Completion:
+    found: Completion = with_engine(
+        config, [adapter] if adapter else [], lambda engine: engine.complete(PROMPT, SAMPLING, adapter=adapter, watch=watch)
+    )
+    return found
 
 
-def test_the_server_gets_the_tokens_that_training_has(engine: Engine, server: Completions, model: Path) -> None:
-    assert complete(engine) == Completion(TEXT, 17, "stop")
+def test_the_server_gets_the_tokens_that_training_has(config: Config, server: Completions, model: Path) -> None:
+    assert complete(config) == Completion(TEXT, 17, "stop")
     [request] = server.requests
     assert request["prompt"] == Chat(model).encode(PROMPT)
     assert request["model"] == "tiny" and request["seed"] == 7 and request["top_k"] == 20 and request["repetition_penalty"] == 1.1
 
 
 @pytest.mark.parametrize("trouble", [[429, 500], [503], ["break_off"], ["tear"], ["tear", 500, "break_off"]])
-def test_passing_trouble_is_retried_and_the_text_is_whole(engine: Engine, server: Completions, trouble: list[int | str]) -> None:
+def test_passing_trouble_is_retried_and_the_text_is_whole(config: Config, server: Completions, trouble: list[int | str]) -> None:
     server.behaviours = [getattr(completion_server, one) if isinstance(one, str) else completion_server.fail(one) for one in trouble]
     seen: list[str] = []
 
@@ -65,24 +81,24 @@ def test_passing_trouble_is_retried_and_the_text_is_whole(engine: Engine, server
             self.text += piece
             seen.append(self.text)
 
-    assert complete(engine, watch=Watch()).text == TEXT
+    assert complete(config, watch=Watch()).text == TEXT
     assert seen[-1] == TEXT, "each try is watched from its beginning"
 
 
-def test_lasting_trouble_ends_with_75_and_without_the_key(engine: Engine, server: Completions) -> None:
+def test_lasting_trouble_ends_with_75_and_without_the_key(config: Config, server: Completions) -> None:
     server.behaviours = [completion_server.fail(500)] * 9
     with pytest.raises(TransientError, match="too busy for") as failure:
-        complete(engine)
+        complete(config)
     assert KEY not in str(failure.value)
     server.behaviours = [completion_server.tear] * 9
     with pytest.raises(TransientError, match="broke off 3 times"):
-        complete(engine)
+        complete(config)
 
 
-def test_a_watched_text_is_ended_and_so_is_the_servers_work(engine: Engine, server: Completions) -> None:
+def test_a_watched_text_is_ended_and_so_is_the_servers_work(config: Config, server: Completions) -> None:
     server.behaviours = [completion_server.never_end]
     pieces: list[str] = []
-    completion = complete(engine, watch=lambda piece: pieces.append(piece) or ("loop" if len(pieces) == 3 else None))
+    completion = complete(config, watch=lambda piece: pieces.append(piece) or ("loop" if len(pieces) == 3 else None))
     assert completion.finish_reason == "loop" and completion.text == "again and again " * 3 and completion.tokens > 0
     time.sleep(1)
     sent = server.pieces_sent
@@ -93,24 +109,24 @@ def test_a_watched_text_is_ended_and_so_is_the_servers_work(engine: Engine, serv
 def test_an_adapter_is_loaded_once_under_the_name_of_its_digest(tmp_path: Path, model: Path, server: Completions) -> None:
     config = load_config(config_of(tmp_path, model, server))
     for _ in range(2):
-        complete(open_engine("openai", config, [ADAPTER]), ADAPTER)
+        complete(config, ADAPTER)
     assert server.loaded == [{"lora_name": "lengthen-abababababababab", "lora_path": str(ADAPTER.path)}]
     assert [request["model"] for request in server.requests] == ["lengthen-abababababababab"] * 2
 
 
 def test_a_server_without_the_model_the_adapter_or_the_log_probabilities_is_named(
-    tmp_path: Path, model: Path, server: Completions, engine: Engine
+    tmp_path: Path, model: Path, server: Completions, config: Config
 ) -> None:
     server.loads_adapters = False
     with pytest.raises(UserError, match="serve it under this name"):
-        open_engine("openai", load_config(config_of(tmp_path, model, server)), [ADAPTER])
+        complete(config, ADAPTER)
     with pytest.raises(UserError, match="serves tiny, not other"):
-        open_engine("openai", load_config(config_of(tmp_path, model, server, name="other")), [])
+        complete(load_config(config_of(tmp_path, model, server, name="other")))
     server.behaviours = [lambda handler: handler.answer(200, {"choices": [{"index": 0, "text": "a", "logprobs": None}]})]
     with pytest.raises(UserError, match="log-probabilities"):
-        asyncio.run(engine.score(PROMPT, ["yes"]))
+        with_engine(config, [], lambda engine: engine.score(PROMPT, ["yes"]))
     with pytest.raises(PromptTooLong):
-        asyncio.run(engine.complete(Prompt("word " * 5000), SAMPLING))
+        with_engine(config, [], lambda engine: engine.complete(Prompt("word " * 5000), SAMPLING))
 
 
 def test_a_stage_runs_on_a_server_and_says_what_it_lacks(

@@ -1,4 +1,4 @@
-"""The release's rows: which answers come in, how a demand gets into an instruction, and what the dataset says about both."""
+"""The rows of a release: which answers are collected, and how a length demand is added to an instruction."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from typing import Any
 import pytest
 import tiny
 from conftest import ROOT, expansion_row, refused, response_row, rows, snapshot, succeed, write
-from lengthen.augment.contamination import Contamination
-from lengthen.augment.demands.collect import held_out, uncollected
-from lengthen.augment.demands.reading import read
-from lengthen.augment.demands.stage import load_asking
-from lengthen.augment.demands.weave import Query, woven
-from lengthen.augment.demands.wording import load_phrasing
-from lengthen.common.benchmark import BenchmarkFile, read_benchmark
-from lengthen.common.config import Config, load_config
-from lengthen.common.demand import Demand
+from lengthen.augment.contamination import BenchmarkIndex
+from lengthen.augment.release.collect import excluded_rows, held_out
+from lengthen.augment.release.export import export
+from lengthen.augment.release.phrasing import load_phrasing
+from lengthen.augment.release.reading import read_demands
+from lengthen.augment.release.rewrite import Query, add_demand
+from lengthen.augment.release.row import load_demand_prompts
+from lengthen.common.config.load import Config, load_config
 from lengthen.common.engine.protocol import Completion, Prompt
-from lengthen.common.errors import UserError
-from lengthen.common.ids import row_id
-from lengthen.common.job import Job
-from lengthen.common.selection import left_out
+from lengthen.common.method.benchmark.files import BenchmarkFile, read_benchmark
+from lengthen.common.method.demand import Demand
+from lengthen.common.method.ids import row_id
+from lengthen.common.method.selection import left_out
+from lengthen.common.process.errors import UserError
+from lengthen.common.stage.job import Job
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.reader import Dataset, open_dataset
-from lengthen.common.tables import EXPANSIONS, RESPONSES, SCORES
+from lengthen.common.tables.definitions import DATASET, EXPANSIONS, RESPONSES, SCORES
 from lengthen.common.text.words import count_words
 
 INSTRUCTION = "Write a travel guide to an island that has no roads, with 3 walks and a map in words."
-TEMPLATE_SEED = 1  # draws a sentence, not a place
+TEMPLATE_SEED = 1  # draws a sentence instead of an insertion
 SUBJECTS = ["clocks", "rivers and their bridges", "the history of salt", "a quiet village school", "night trains", "growing tomatoes"]
 
 
 def text_of(words: int, seed: int) -> str:
-    dice = random.Random(seed)
-    return " ".join(dice.choice(tiny.WORDS) + str(dice.randint(0, 99)) for _ in range(words - 1)) + " end."
+    rng = random.Random(seed)
+    return " ".join(rng.choice(tiny.WORDS) + str(rng.randint(0, 99)) for _ in range(words - 1)) + " end."
 
 
 def config_of(**release: Any) -> Config:
@@ -65,29 +66,27 @@ def expansion(number: int, words: int, *, subject: int | None = None, **columns:
 
 
 def reasons(datasets: list[Dataset], config: Config, benchmarks: list[BenchmarkFile] | None = None, **grades: float) -> dict[int, str]:
-    """Number of the row -> why it was left out."""
+    """The number of each excluded row -> its reason."""
     by_id = {f"{int(number.removeprefix('row')):032x}": grade for number, grade in grades.items()}
-    out = uncollected(datasets, config, Contamination(benchmarks or []), by_id)
+    out = excluded_rows(datasets, config, BenchmarkIndex(benchmarks or []), by_id)
     return {int(name, 16): found.reason for name, found in out.items()}
 
 
-def test_short_answers_stay_out(tmp_path: Path) -> None:
+def test_short_answers_are_rejected(tmp_path: Path) -> None:
     assert reasons([dataset(tmp_path / "e", expansion(0, 49), expansion(1, 50))], config_of()) == {0: "too_short"}
 
 
-def test_at_most_so_many_answers_of_an_instruction_the_longest_first(tmp_path: Path) -> None:
+def test_only_the_longest_answers_to_an_instruction_are_used(tmp_path: Path) -> None:
     data = dataset(tmp_path / "e", *(expansion(number, 60 + 10 * number, subject=0) for number in range(4)), expansion(5, 60))
     assert reasons([data], config_of(answers=2)) == {0: "selected_out", 1: "selected_out"}
 
 
-def test_balanced_prefers_the_length_that_is_rarest_so_far(tmp_path: Path) -> None:
+def test_with_one_answer_per_instruction_the_longest_is_used(tmp_path: Path) -> None:
     pairs = [expansion(2 * subject + which, 400 if which else 60, subject=subject) for subject in range(4) for which in (0, 1)]
-    data = dataset(tmp_path / "e", *pairs)
-    assert set(reasons([data], config_of(answers=1))) == {0, 2, 4, 6}
-    assert len({number % 2 for number in reasons([data], config_of(answers=1, prefer="balanced"))}) == 2
+    assert set(reasons([dataset(tmp_path / "e", *pairs)], config_of(answers=1))) == {0, 2, 4, 6}
 
 
-def test_of_two_like_answers_the_one_in_the_earlier_input_stays(tmp_path: Path) -> None:
+def test_of_two_duplicate_answers_the_one_in_the_earlier_input_is_used(tmp_path: Path) -> None:
     same = expansion(0, 80)
     response = response_row(7, same["expansion"]) | {"instruction": "Write about boats."}
     first, second = dataset(tmp_path / "e", same), dataset(tmp_path / "r", response)
@@ -95,23 +94,23 @@ def test_of_two_like_answers_the_one_in_the_earlier_input_stays(tmp_path: Path) 
     assert reasons([second, first], config_of()) == {0: "duplicate"}
 
 
-def test_like_instructions_count_as_one(tmp_path: Path) -> None:
+def test_answers_to_duplicate_instructions_are_rejected(tmp_path: Path) -> None:
     twin = {"instruction": "Write an essay about   CLOCKS."}
     assert reasons([dataset(tmp_path / "e", expansion(0, 80), expansion(1, 90, **twin))], config_of()) == {1: "duplicate"}
 
 
-def test_benchmark_prompts_stay_out(tmp_path: Path) -> None:
+def test_benchmark_prompts_are_rejected(tmp_path: Path) -> None:
     prompt = "Write a story about a baker who hears the bread speak at night."
     data = dataset(tmp_path / "e", expansion(0, 80, instruction=prompt), expansion(1, 80))
     assert reasons([data], config_of(), [read_benchmark(None)]) == {0: "contaminated"}
 
 
-def test_low_grades_stay_out_and_no_grade_is_no_low_one(tmp_path: Path) -> None:
+def test_low_grades_are_rejected_and_rows_without_a_grade_are_not(tmp_path: Path) -> None:
     data = dataset(tmp_path / "e", expansion(0, 80), expansion(1, 80), expansion(2, 80))
     assert reasons([data], config_of(min_quality=6.0), row0=5.9, row1=6.0) == {0: "low_quality"}
 
 
-def test_an_instruction_with_a_false_demand_of_its_own_stays_out(tmp_path: Path) -> None:
+def test_an_instruction_with_its_own_false_demand_is_rejected(tmp_path: Path) -> None:
     own = [
         {"instruction": f"Write about {SUBJECTS[number]} in {length}."}
         for number, length in enumerate(("500 words", "100 words", "a thousand words"))
@@ -120,8 +119,8 @@ def test_an_instruction_with_a_false_demand_of_its_own_stays_out(tmp_path: Path)
     assert reasons([data], config_of()) == {0: "own_demand", 2: "own_demand"}
 
 
-def test_the_release_takes_what_the_loop_selected(tmp_path: Path) -> None:
-    """One selection for every reader: what expand left out of responses and finetune of expansions is not in the release."""
+def test_the_release_uses_the_selection_of_expand_and_finetune(tmp_path: Path) -> None:
+    """Responses that expand did not select, and expansions that finetune did not, are not in the release."""
     config = config_of(answers=9, max_similarity=1.0).model_copy(
         update={"expand": Config.model_fields["expand"].default, "finetune": Config.model_fields["finetune"].default}
     )
@@ -133,7 +132,7 @@ def test_the_release_takes_what_the_loop_selected(tmp_path: Path) -> None:
     assert reasons([data, answers], config) == {int(name, 16): "selected_out" for name in expected}
 
 
-def test_what_is_held_out_stays_held_out_when_more_instructions_come() -> None:
+def test_held_out_instructions_stay_held_out_with_more_instructions() -> None:
     names = [f"{number:032x}" for number in range(500)]
     before, after = held_out(names[:300], 0.1, 1), held_out(names, 0.1, 1)
     assert before == after & set(names[:300])
@@ -142,36 +141,36 @@ def test_what_is_held_out_stays_held_out_when_more_instructions_come() -> None:
 
 
 class Scripted:
-    """An engine that says what it is told to, and finds a demand likeliest behind "guide"."""
+    """An engine that returns the given texts, and scores a demand after "guide" highest."""
 
     control_tokens = frozenset({"<|im_end|>"})
 
     def __init__(self, *texts: str) -> None:
-        self.texts, self.row, self.engine, self.asked = list(texts), "a" * 32, self, [""]
+        self.texts, self.row, self.engine, self.prompts = list(texts), "a" * 32, self, [""]
 
     async def score(self, call: str, prompt: Prompt, texts: list[str]) -> list[float]:
         return [-1.0 if " guide of 2" in text else -2.0 for text in texts]
 
     async def complete(self, call: str, prompt: Prompt, *_: object) -> Completion:
-        self.asked.append(prompt.user)
+        self.prompts.append(prompt.user)
         return Completion(self.texts.pop(0), 7, "stop")
 
 
-def weave(*texts: str, seed: int = 3) -> Query:
-    """What becomes of the instruction and "range 2000 to 3000", when the model answers so."""
+def query_of(*texts: str, seed: int = 3) -> Query:
+    """The query for the instruction and the demand "2000 to 3000 words", when the model completes with these texts."""
     config = config_of(attempts=len(texts))
     job = Job("augment.demands", config, Path("none"), 1, "echo")
-    calls: Any = Scripted(*texts)
-    demand, dice = Demand("range", (2000, 3000)), random.Random(seed)
-    query = asyncio.run(woven(calls, INSTRUCTION, demand, load_phrasing("en"), load_asking("en"), job, dice))
+    engine: Any = Scripted(*texts)
+    demand, rng = Demand("range", (2000, 3000)), random.Random(seed)
+    query = asyncio.run(add_demand(engine, INSTRUCTION, demand, load_phrasing("en"), load_demand_prompts("en"), job, rng))
     assert isinstance(query, Query), query
-    assert not texts or INSTRUCTION in calls.asked[-1]
-    assert [found.demand for found in read(query.text, "en")] == [demand]
+    assert not texts or INSTRUCTION in engine.prompts[-1]
+    assert [found.demand for found in read_demands(query.text, "en")] == [demand]
     return query
 
 
-def test_a_demand_that_the_model_wove_in_is_taken() -> None:
-    query = weave("Write a travel guide of 2,000 to 3,000 words to an island that has no roads, with 3 walks and a map in words.")
+def test_an_instruction_rewritten_with_the_demand_is_used() -> None:
+    query = query_of("Write a travel guide of 2,000 to 3,000 words to an island that has no roads, with 3 walks and a map in words.")
     assert (query.by, query.phrase, query.attempts, query.tokens) == ("model", "2,000 to 3,000 words", 1, 7)
 
 
@@ -189,44 +188,44 @@ def test_a_demand_that_the_model_wove_in_is_taken() -> None:
         "",
     ],
 )
-def test_what_changes_more_than_the_length_is_not_taken(answer: str) -> None:
-    query = weave(answer, seed=TEMPLATE_SEED)
+def test_a_rewritten_instruction_with_other_changes_is_not_used(answer: str) -> None:
+    query = query_of(answer, seed=TEMPLATE_SEED)
     assert query.by == "template"
     assert query.text.replace("\n", " ").count(INSTRUCTION) == 1
 
 
-def test_what_the_model_does_not_rewrite_it_finds_a_place_for_or_a_sentence_says_it() -> None:
-    found = [weave(seed=seed) for seed in range(200)]
+def test_without_a_rewrite_the_demand_is_inserted_or_added_as_a_sentence() -> None:
+    found = [query_of(seed=seed) for seed in range(200)]
     inserted = [query for query in found if query.by == "inserted"]
     assert 70 < len(inserted) < 130 and len(inserted) + sum(query.by == "template" for query in found) == 200
     assert {query.attempts for query in found} == {0}
-    ranges = [query for query in inserted if query.phrase[0] == "2"]  # "between 2,000 and …": the script likes all places equally
+    ranges = [query for query in inserted if query.phrase[0] == "2"]  # for "between 2,000 and …" the engine scores all positions equally
     assert ranges and all(query.text == INSTRUCTION.replace(" guide", f" guide of {query.phrase}") for query in ranges)
 
 
-def test_chinese_is_woven_too() -> None:
+def test_chinese_instructions_are_rewritten_too() -> None:
     before = "写一篇短篇小说，讲一位退休的钟表匠在旧怀表里发现一张没有寄出的船票。"
     job = Job("augment.demands", config_of(attempts=1), Path("none"), 1, "echo")
     for answer, by in (
         ("请用三千字左右的篇幅，" + before, "model"),
         (before + "字数三千字左右，结尾要出人意料，还要写一段对话。", "template"),
     ):
-        calls: Any = Scripted(answer)
-        dice = random.Random(TEMPLATE_SEED)
-        query = asyncio.run(woven(calls, before, Demand("about", 3000), load_phrasing("zh"), load_asking("zh"), job, dice))
+        engine: Any = Scripted(answer)
+        rng = random.Random(TEMPLATE_SEED)
+        query = asyncio.run(add_demand(engine, before, Demand("about", 3000), load_phrasing("zh"), load_demand_prompts("zh"), job, rng))
         assert isinstance(query, Query) and query.by == by, query
         assert query.phrase in query.text and before in query.text.replace("\n", "")
 
 
-def test_a_second_attempt_may_do() -> None:
+def test_a_second_attempt_may_succeed() -> None:
     good = "In 2000-3000 words, write a travel guide to an island that has no roads, with 3 walks and a map in words."
-    query = weave("No.", good)
+    query = query_of("No.", good)
     assert (query.by, query.attempts, query.tokens) == ("model", 2, 14)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
-    """An iteration's rows in two languages, a final pass, and the dataset made of both, on echo."""
+    """An iteration in two languages, the release's instructions and responses, and the dataset of both, with the echo engine."""
     base = tmp_path_factory.mktemp("release")
     config = tiny.write_config(
         base / "c.yaml", model, languages=["en", "zh"], echo={"words": 60, "growth": 0.4}, augment={"instructions": 14},
@@ -248,7 +247,7 @@ def inputs(base: Path) -> list[object]:
     return [part for name in ("e", "r2", "r") for part in ("--input", base / name)]
 
 
-def test_the_final_pass_has_instructions_and_ids_of_its_own(made: tuple[Path, Path]) -> None:
+def test_the_release_has_its_own_instructions_and_ids(made: tuple[Path, Path]) -> None:
     found = rows(made[1] / "i2", "instructions")
     assert {row["iteration"] for row in found} == {2}
     assert not {row["id"] for row in found} & {row_id("augment", 2, "slot", number) for number in range(50)}
@@ -256,13 +255,13 @@ def test_the_final_pass_has_instructions_and_ids_of_its_own(made: tuple[Path, Pa
     assert manifest is not None and manifest.rows_in == 6
 
 
-def test_every_row_s_demand_is_read_from_its_query_and_holds_its_answer(made: tuple[Path, Path]) -> None:
+def test_every_demand_can_be_read_in_its_query_and_is_true_for_its_answer(made: tuple[Path, Path]) -> None:
     found = rows(made[1] / "dataset", "dataset")
     assert {row["language"] for row in found} == {"en", "zh"}
     assert {row["source"] for row in found} == {"responses", "expansions"}
     assert {row["kind"] for row in found} >= {"about", "range", "below", "none"}
     for row in found:
-        demands = [(reading.demand, row["query"][reading.start : reading.end]) for reading in read(row["query"], row["language"])]
+        demands = [(found.demand, row["query"][found.start : found.end]) for found in read_demands(row["query"], row["language"])]
         if row["kind"] == "none":
             assert demands == [] and row["lower"] is row["upper"] is row["demand"] is row["demand_by"] is None
         else:
@@ -272,14 +271,14 @@ def test_every_row_s_demand_is_read_from_its_query_and_holds_its_answer(made: tu
             assert row["lower"] <= count_words(row["response"]) == row["words"] <= row["upper"]
 
 
-def test_training_and_test_share_no_instruction(made: tuple[Path, Path]) -> None:
+def test_train_and_test_splits_share_no_instruction(made: tuple[Path, Path]) -> None:
     found = rows(made[1] / "dataset", "dataset")
-    sides = [{row["instruction_id"] for row in found if row["split"] == split} for split in ("train", "test")]
-    assert all(sides) and not sides[0] & sides[1]
+    splits = [{row["instruction_id"] for row in found if row["split"] == split} for split in ("train", "test")]
+    assert all(splits) and not splits[0] & splits[1]
 
 
-def test_the_same_instruction_under_two_ids_is_on_one_side(tmp_path: Path, model: Path) -> None:
-    """With `max_similarity: 1` nothing else keeps them together."""
+def test_the_same_instruction_with_two_ids_is_in_one_split(tmp_path: Path, model: Path) -> None:
+    """With `max_similarity: 1` no duplicates are rejected."""
     twins = []
     for number in range(12):
         row = expansion(number, 80 + number, subject=number % 6)
@@ -291,11 +290,11 @@ def test_the_same_instruction_under_two_ids_is_on_one_side(tmp_path: Path, model
     config = tiny.write_config(tmp_path / "c.yaml", model, expand=off, finetune=off, release=release)
     succeed("augment.demands", "--config", config, "--engine", "echo", "--input", tmp_path / "e", "--output", tmp_path / "d")
     found = rows(tmp_path / "d", "dataset")
-    sides = [{row["query"].lower() for row in found if row["split"] == split} for split in ("train", "test")]
-    assert len(found) == 12 and all(sides) and not sides[0] & sides[1]
+    splits = [{row["query"].lower() for row in found if row["split"] == split} for split in ("train", "test")]
+    assert len(found) == 12 and all(splits) and not splits[0] & splits[1]
 
 
-def test_every_row_that_stays_out_says_why(made: tuple[Path, Path]) -> None:
+def test_every_row_without_an_output_row_is_rejected(made: tuple[Path, Path]) -> None:
     manifest = read_manifest(made[1] / "dataset")
     assert manifest is not None
     sources = (("e", "expansions"), ("r", "responses"), ("r2", "responses"))
@@ -304,7 +303,7 @@ def test_every_row_that_stays_out_says_why(made: tuple[Path, Path]) -> None:
     assert manifest.summary["kind"]["none"] < manifest.rows_out
 
 
-def test_a_second_run_changes_nothing_and_another_way_of_working_gives_the_same_bytes(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_second_run_changes_nothing_and_another_concurrency_gives_the_same_bytes(made: tuple[Path, Path], tmp_path: Path) -> None:
     config, base = made
     before = snapshot(base / "dataset")
     again = ("--config", config, "--engine", "echo", "--iteration", 2, *inputs(base))
@@ -314,7 +313,7 @@ def test_a_second_run_changes_nothing_and_another_way_of_working_gives_the_same_
     assert [path.name for path in (tmp_path / "d").glob("*.parquet")] == [path.name for path in (base / "dataset").glob("*.parquet")]
 
 
-def test_a_later_release_gives_a_row_the_demand_it_had(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_later_release_gives_a_row_the_same_demand(made: tuple[Path, Path], tmp_path: Path) -> None:
     config, base = made
     only = ("--config", config, "--engine", "echo", "--iteration", 9, "--input", base / "e", "--output", tmp_path / "d")
     succeed("augment.demands", *only)
@@ -323,22 +322,14 @@ def test_a_later_release_gives_a_row_the_demand_it_had(made: tuple[Path, Path], 
     assert shared and all(row["query"] == before[row["id"]] for row in shared)
 
 
-def test_iterations_that_are_not_wanted_are_not_used(made: tuple[Path, Path], tmp_path: Path) -> None:
-    config, base = made
-    common = ("--config", config, "--engine", "echo", *inputs(base), "--output", tmp_path / "d")
-    succeed("augment.demands", *common, "--set", "release.iterations=[2]")
-    assert {row["iteration"] for row in rows(tmp_path / "d", "dataset")} == {2}
-    assert "release.iterations" in refused("augment.demands", *common, "--set", "release.iterations=[7]")
-
-
-def test_inputs_that_are_no_answers_or_given_twice_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_inputs_with_another_table_or_the_same_rows_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     config, base = made
     common = ("--config", config, "--engine", "echo", "--output", tmp_path / "d")
-    assert "holds instructions" in refused("augment.demands", *common, "--input", base / "i")
-    assert "the same rows" in refused("augment.demands", *common, "--input", base / "e", "--input", base / "e")
+    assert "has the table instructions" in refused("augment.demands", *common, "--input", base / "i")
+    assert "have the same rows" in refused("augment.demands", *common, "--input", base / "e", "--input", base / "e")
 
 
-def test_a_judge_s_grades_are_taken_from_evaluate(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_judges_grades_are_read_from_evaluate(made: tuple[Path, Path], tmp_path: Path) -> None:
     config, base = made
     judged = ("--set", "evaluate.judge={model: self}")
     succeed("evaluate", "--config", config, "--engine", "echo", "--input", base / "e", "--output", tmp_path / "quality", *judged)
@@ -347,6 +338,12 @@ def test_a_judge_s_grades_are_taken_from_evaluate(made: tuple[Path, Path], tmp_p
     grades = {row["prompt_id"]: row["quality"] for row in open_dataset(tmp_path / "quality", SCORES).rows()}
     low = {name for name, grade in grades.items() if grade is not None and grade < 5.5}
     assert low and not low & {row["source_id"] for row in rows(tmp_path / "d", "dataset")}
+
+
+def test_the_card_shows_the_settings_of_the_release(made: tuple[Path, Path], tmp_path: Path) -> None:
+    assert export(open_dataset(made[1] / "dataset", DATASET), tmp_path / "hub", {}, "some/name", "unknown")
+    [settings] = [line for line in (tmp_path / "hub" / "README.md").read_text().splitlines() if line.startswith("Settings: ")]
+    assert "release.min_words 40, " in settings and "?" not in settings
 
 
 def test_the_makefile_makes_a_release_after_its_iteration() -> None:
@@ -359,7 +356,7 @@ def test_the_makefile_makes_a_release_after_its_iteration() -> None:
     assert "--adapter /nowhere/run/iter-02/generator" in " ".join(final.split())
 
 
-def test_the_configs_say_what_a_small_release_is() -> None:
+def test_the_small_configs_have_a_small_release() -> None:
     for name in ("laptop", "smoke"):
         assert load_config(ROOT / "configs" / f"{name}.yaml").release.min_words < 200
 
@@ -367,5 +364,5 @@ def test_the_configs_say_what_a_small_release_is() -> None:
 def test_a_row_in_two_inputs_is_refused(tmp_path: Path) -> None:
     first = dataset(tmp_path / "a", expansion(0, 80))
     second = dataset(tmp_path / "b", expansion(0, 80), expansion(1, 80))
-    with pytest.raises(UserError, match="stands in two inputs"):
+    with pytest.raises(UserError, match="is in two --input datasets"):
         reasons([first, second], config_of())

@@ -1,4 +1,4 @@
-"""Length demands: always true of their answer, and what is written can be read back."""
+"""Length demands: always true for their answer, and every written demand can be read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lengthen.augment.demands.draw import drawn, of_kind
-from lengthen.augment.demands.numerals import arabic, chinese, value
-from lengthen.augment.demands.reading import read
-from lengthen.augment.demands.wording import load_phrasing
-from lengthen.common.demand import KINDS, Demand, Kind
-from lengthen.common.settings import Release
+from lengthen.augment.release.draw import draw_demand, draw_demand_of_kind
+from lengthen.augment.release.numerals import arabic, chinese, value
+from lengthen.augment.release.phrasing import load_phrasing
+from lengthen.augment.release.reading import read_demands
+from lengthen.common.config.stages import Release
+from lengthen.common.method.demand import KINDS, Demand, Kind
 from lengthen.evaluate.length import length_score
 
 INSTRUCTIONS = {
@@ -25,33 +25,31 @@ LENGTHS = st.one_of(st.integers(20, 400), st.integers(20, 20_000), st.integers(2
 
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(sorted(INSTRUCTIONS)), st.sampled_from(KINDS), LENGTHS, st.integers(0, 3), st.integers())
-def test_every_demand_is_true_of_its_answer_and_reads_back_to_the_same_bounds(
-    language: str, kind: Kind, words: int, which: int, seed: int
-) -> None:
-    dice = random.Random(seed)
-    demand = of_kind(kind, words, dice)
+def test_every_demand_is_true_and_is_read_with_the_same_bounds(language: str, kind: Kind, words: int, which: int, seed: int) -> None:
+    rng = random.Random(seed)
+    demand = draw_demand_of_kind(kind, words, rng)
     assert demand.kind == kind and demand.lower <= words <= demand.upper
     assert length_score(words, demand.lower, demand.upper) == 1
-    phrase = load_phrasing(language).phrase(demand, dice)
-    query = load_phrasing(language).beside(INSTRUCTIONS[language][which], phrase, dice)
-    [found] = read(query, language)
+    phrase = load_phrasing(language).phrase(demand, rng)
+    query = load_phrasing(language).add_sentence(INSTRUCTIONS[language][which], phrase, rng)
+    [found] = read_demands(query, language)
     assert found.demand == demand
     assert query[found.start : found.end] == phrase
 
 
 @pytest.mark.parametrize("language", sorted(INSTRUCTIONS))
-def test_every_phrase_and_numeral_reads_back(language: str) -> None:
-    """Each of them by itself, not only those that chance draws."""
+def test_every_phrase_and_numeral_can_be_read(language: str) -> None:
+    """Each of them, not only a random sample."""
     phrasing = load_phrasing(language)
     for kind, templates in phrasing.raw["phrases"].items():
         demand = Demand(kind, (2000, 3500) if kind == "range" else 2500)
         seen = {phrasing.phrase(demand, random.Random(seed)) for seed in range(400)}
         assert len(seen) == len(templates) * len(set(phrasing.raw["numerals"]))
-        assert [[found.demand for found in read(phrase, language)] for phrase in seen] == [[demand]] * len(seen)
+        assert [[found.demand for found in read_demands(phrase, language)] for phrase in seen] == [[demand]] * len(seen)
 
 
 @given(st.integers(0, 99_999_999))
-def test_numerals_read_back(number: int) -> None:
+def test_numerals_can_be_read(number: int) -> None:
     assert value(chinese(number)) == value(arabic(number, grouped=True)) == value(arabic(number, grouped=False)) == number
 
 
@@ -59,12 +57,12 @@ def test_numerals_read_back(number: int) -> None:
     ("number", "written"),
     [(15, "十五"), (200, "二百"), (1050, "一千零五十"), (2000, "两千"), (3500, "三千五百"), (12_000, "一万两千"), (20_500, "两万零五百")],
 )
-def test_chinese_numerals_are_those_that_people_write(number: int, written: str) -> None:
+def test_chinese_numerals_are_written_as_usual(number: int, written: str) -> None:
     assert chinese(number) == written
 
 
 @pytest.mark.parametrize("text", ["两三千", "百千", "十百", "1.5千"])
-def test_what_is_no_numeral_is_refused(text: str) -> None:
+def test_an_invalid_numeral_raises(text: str) -> None:
     with pytest.raises(ValueError, match="number"):
         value(text)
 
@@ -92,9 +90,9 @@ def test_what_is_no_numeral_is_refused(text: str) -> None:
         ("字数在2000至3000字之间", Demand("range", (2000, 3000))),
     ],
 )
-def test_demands_in_other_words_are_read_too(text: str, expected: Demand) -> None:
+def test_demands_in_other_words_can_be_read(text: str, expected: Demand) -> None:
     language = "en" if text.isascii() else "zh"
-    assert [found.demand for found in read(text, language)] == [expected]
+    assert [found.demand for found in read_demands(text, language)] == [expected]
 
 
 UNCLEAR = [
@@ -108,8 +106,8 @@ UNCLEAR = [
 
 
 @pytest.mark.parametrize("text", UNCLEAR)
-def test_a_demand_that_can_not_be_read_is_seen(text: str) -> None:
-    assert [found.demand for found in read(text, "zh" if re.search("[\u4e00-\u9fff]", text) else "en")] == [None]
+def test_an_unclear_demand_is_found_without_its_bounds(text: str) -> None:
+    assert [found.demand for found in read_demands(text, "zh" if re.search("[\u4e00-\u9fff]", text) else "en")] == [None]
 
 
 @pytest.mark.parametrize(
@@ -124,19 +122,19 @@ def test_a_demand_that_can_not_be_read_is_seen(text: str) -> None:
         "字数不限，讲述1998年的洪水。",
     ],
 )
-def test_what_is_no_demand_is_not_read_as_one(text: str) -> None:
-    assert read(text, "en" if text.isascii() else "zh") == []
+def test_other_numbers_are_not_read_as_demands(text: str) -> None:
+    assert read_demands(text, "en" if text.isascii() else "zh") == []
 
 
-def test_kinds_come_in_the_configured_shares() -> None:
-    found = [drawn(3000, Release(), random.Random(seed)) for seed in range(4000)]
+def test_kinds_have_the_configured_shares() -> None:
+    found = [draw_demand(3000, Release(), random.Random(seed)) for seed in range(4000)]
     shares = {kind: sum(demand is not None and demand.kind == kind for demand in found) / len(found) for kind in KINDS}
     expected = {"about": 0.36, "range": 0.225, "above": 0.09, "below": 0.225}  # the paper's, of the 90 % that have a demand
     assert shares == pytest.approx(expected, abs=0.03)
 
 
 def test_numbers_are_round() -> None:
-    """As in the paper: thousands for answers of thousands of words, mostly."""
-    lengths = [of_kind("about", words, random.Random(words)).asked for words in range(2000, 9000, 7)]
+    """As in the paper: mostly thousands for answers of thousands of words."""
+    lengths = [draw_demand_of_kind("about", words, random.Random(words)).target for words in range(2000, 9000, 7)]
     assert sum(length % 1000 == 0 for length in lengths) > 0.8 * len(lengths)
     assert all(length % 100 == 0 for length in lengths)

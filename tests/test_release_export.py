@@ -1,4 +1,4 @@
-"""The folder for a hub: what `load_dataset` finds in it, what the card says, and how it is uploaded."""
+"""The exported folder: `load_dataset`, the dataset card, and the upload to a hub."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ import yaml
 from click.testing import CliRunner, Result
 from conftest import snapshot
 from hub import Hub
-from lengthen.common import export as exporting
-from lengthen.common.card import histogram, plain
-from lengthen.common.demand import Demand
-from lengthen.common.export import COLUMNS, main
-from lengthen.common.ids import row_id
-from lengthen.common.settings import Store
+from lengthen.augment.release import export as exporting
+from lengthen.augment.release.card import escape_markup, histogram
+from lengthen.augment.release.export import COLUMNS, main
+from lengthen.common.config.engine import Store
+from lengthen.common.method.demand import Demand
+from lengthen.common.method.ids import row_id
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import DATASET
+from lengthen.common.tables.definitions import DATASET
+from lengthen.common.text.rejection import Rejection
 from scored import write_scores
 
 TOKEN = "hf_secretsecretsecret"  # noqa: S105
@@ -33,20 +35,20 @@ HOSTILE = "<script>alert(1)</script> | `x` [a](b) $HOME\n# no heading"
 
 def dataset_row(number: int) -> dict[str, Any]:
     demand = Demand("about", 100 * (number % 5 + 1))
-    text = "词" * demand.asked if number % 3 == 0 else "word " * demand.asked
-    asked = {
+    text = "词" * demand.target if number % 3 == 0 else "word " * demand.target
+    columns = {
         "kind": demand.kind,
         "lower": demand.lower,
         "upper": demand.upper,
-        "demand": f"about {demand.asked} words",
+        "demand": f"about {demand.target} words",
         "demand_by": "template",
     }
-    nothing = {"kind": "none", "lower": None, "upper": None, "demand": None, "demand_by": None}
+    without = {"kind": "none", "lower": None, "upper": None, "demand": None, "demand_by": None}
     return {
         "id": row_id("demands", 0, str(number), 0), "query": f"Write {number // 2}. {HOSTILE}", "response": text,
-        "language": "zh" if number % 3 == 0 else "en", "words": demand.asked, "split": "test" if number // 2 % 5 == 0 else "train",
+        "language": "zh" if number % 3 == 0 else "en", "words": demand.target, "split": "test" if number // 2 % 5 == 0 else "train",
         "instruction_id": f"{number // 2:032x}", "source": "expansions", "source_id": f"{number:032x}", "attempts": 1, "tokens": 5,
-        "digest": "d", "iteration": 1 + number % 2, "model": "a|model <b>", "seed": 1, **(asked if number % 4 else nothing),
+        "digest": "d", "iteration": 1 + number % 2, "model": "a|model <b>", "seed": 1, **(columns if number % 4 else without),
     }  # fmt: skip
 
 
@@ -56,8 +58,8 @@ def dataset(tmp_path: Path) -> Path:
     with DatasetWriter(tmp_path / "dataset", DATASET, Origin({"seed": 1, "input.1": "f" * 64}, lineage), Store()) as writer:
         for number in range(40):
             writer.add(dataset_row(number))
-        writer.reject("f" * 32, "e" * 32, "too_short", "3 words")
-        writer.commit(41, {})
+        writer.reject("f" * 32, "e" * 32, Rejection("too_short", "3 words"))
+        writer.commit(Outcome(41))
     return tmp_path / "dataset"
 
 
@@ -80,7 +82,7 @@ def load(folder: Path, cache: Path) -> datasets.DatasetDict:
     return found
 
 
-def test_load_dataset_gives_both_splits_with_the_documented_columns(folder: Path, tmp_path: Path) -> None:
+def test_load_dataset_returns_both_splits_with_the_documented_columns(folder: Path, tmp_path: Path) -> None:
     found = load(folder, tmp_path / "cache")
     assert {name: split.num_rows for name, split in found.items()} == {"train": 32, "test": 8}
     card = (folder / "README.md").read_text()
@@ -98,8 +100,8 @@ def test_the_splits_share_no_instruction(folder: Path, tmp_path: Path) -> None:
     assert not set(found["train"]["query"]) & set(found["test"]["query"])
 
 
-def test_side_files_are_no_rows(folder: Path, tmp_path: Path) -> None:
-    """Neither ours nor those that somebody leaves there."""
+def test_other_files_are_not_loaded(folder: Path, tmp_path: Path) -> None:
+    """Neither our own dot files nor files that a user adds."""
     for name in (".rejected/part-0.parquet", "data/.part-0.parquet", "other/train-0.parquet", "data/rejected-0.parquet"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"not even Parquet")
@@ -116,7 +118,7 @@ def test_a_large_split_becomes_several_files(dataset: Path, tmp_path: Path, monk
     assert sorted([*found["train"]["id"], *found["test"]["id"]]) == sorted(dataset_row(number)["id"] for number in range(40))
 
 
-def test_the_card_s_front_matter_is_what_a_hub_reads(folder: Path) -> None:
+def test_a_hub_can_parse_the_cards_front_matter(folder: Path) -> None:
     from huggingface_hub import DatasetCard
 
     card = DatasetCard.load(folder / "README.md")
@@ -125,7 +127,7 @@ def test_the_card_s_front_matter_is_what_a_hub_reads(folder: Path) -> None:
     assert config["data_files"] == [{"split": "train", "path": "data/train-*.parquet"}, {"split": "test", "path": "data/test-*.parquet"}]
 
 
-def test_the_card_has_the_figures_and_no_place_of_this_machine(folder: Path) -> None:
+def test_the_card_has_the_figures_and_no_local_paths(folder: Path) -> None:
     card = (folder / "README.md").read_text()
     assert "30 of 40 with a demand" in card and "300 on average, from 100 to 500" in card and 'load_dataset("some/long-answers")' in card
     assert "| train | 32 |" in card and "| test | 8 |" in card and "iterations 1 to 2" in card
@@ -133,10 +135,10 @@ def test_the_card_has_the_figures_and_no_place_of_this_machine(folder: Path) -> 
     assert "somebody" not in card and os.uname().nodename not in card
 
 
-def test_what_a_name_holds_is_no_markup(folder: Path) -> None:
+def test_markup_in_names_is_escaped(folder: Path) -> None:
     card = (folder / "README.md").read_text().split("---", 2)[2]
     assert "a\\|model \\<b\\>" in card and "<script" not in card
-    assert plain(HOSTILE) == "\\<script\\>alert(1)\\</script\\> \\| \\`x\\` \\[a\\](b) \\$HOME \\# no heading"
+    assert escape_markup(HOSTILE) == "\\<script\\>alert(1)\\</script\\> \\| \\`x\\` \\[a\\](b) \\$HOME \\# no heading"
 
 
 def test_the_card_shows_scores_with_intervals(dataset: Path, tmp_path: Path) -> None:
@@ -156,15 +158,15 @@ def test_an_export_is_made_once(dataset: Path, folder: Path) -> None:
     (folder / "README.md").write_text("edited by hand")
     before = snapshot(folder)
     again = export(dataset, folder, "--repo", "some/long-answers")
-    assert again.exit_code == 0 and "already there" in again.output and snapshot(folder) == before
+    assert again.exit_code == 0 and "exists already" in again.output and snapshot(folder) == before
     other = export(dataset, folder, "--repo", "some/other")
-    assert other.exit_code == 2 and "holds something else" in other.output and snapshot(folder) == before
+    assert other.exit_code == 2 and "is not an export of this dataset" in other.output and snapshot(folder) == before
 
 
-def test_an_unreadable_option_is_refused(dataset: Path, tmp_path: Path) -> None:
+def test_invalid_options_are_refused(dataset: Path, tmp_path: Path) -> None:
     assert export(dataset, tmp_path / "hub", "--scores", "nonsense").exit_code == 2
     assert export(tmp_path / "nothing", tmp_path / "hub").exit_code == 2
-    assert "no folder of this machine" in CliRunner().invoke(main, [str(dataset), "s3://bucket/hub"]).output
+    assert "is not a local folder" in CliRunner().invoke(main, [str(dataset), "s3://bucket/hub"]).output
     assert not (tmp_path / "hub").exists()
 
 
@@ -185,14 +187,14 @@ def push(
         "no_proxy": "127.0.0.1",
         "NO_PROXY": "127.0.0.1",
     } | ({"HF_TOKEN": token} if token else {})
-    command = [sys.executable, "-m", "lengthen.common.push", str(folder), "--repo", repo, *more]
+    command = [sys.executable, "-m", "lengthen.augment.release.push", str(folder), "--repo", repo, *more]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert TOKEN not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
 
 
-def test_push_sends_the_card_and_the_rows_and_nothing_else(folder: Path, hub: Hub) -> None:
+def test_push_uploads_only_the_card_and_the_rows(folder: Path, hub: Hub) -> None:
     (folder / "notes.txt").write_text("private")
     hub.files["data/train-00000-of-00009.parquet"] = b"of an earlier push"
     done = push(folder, hub)
@@ -204,7 +206,7 @@ def test_push_sends_the_card_and_the_rows_and_nothing_else(folder: Path, hub: Hu
     assert hub.tokens == {f"Bearer {TOKEN}"}
 
 
-def test_a_push_that_broke_off_goes_on_where_it_was(folder: Path, hub: Hub) -> None:
+def test_an_interrupted_push_is_resumed(folder: Path, hub: Hub) -> None:
     hub.breaks_after = 1
     assert push(folder, hub).returncode == 2
     [there] = hub.files
@@ -215,7 +217,7 @@ def test_a_push_that_broke_off_goes_on_where_it_was(folder: Path, hub: Hub) -> N
     assert push(folder, hub).returncode == 0 and len(hub.commits) == 2
 
 
-def test_large_files_go_to_their_storage_once(folder: Path, hub: Hub) -> None:
+def test_large_files_are_uploaded_to_their_storage_once(folder: Path, hub: Hub) -> None:
     hub.large, hub.storage_status = True, 403
     refused = push(folder, hub)
     assert refused.returncode == 2 and "HF_TOKEN needs write access" in refused.stderr and not hub.stored
@@ -228,28 +230,28 @@ def test_large_files_go_to_their_storage_once(folder: Path, hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"), [(401, 2, "HF_TOKEN needs write access"), (403, 2, "HF_TOKEN"), (429, 75, "same command again")]
+    ("status", "code", "message"), [(401, 2, "HF_TOKEN needs write access"), (403, 2, "HF_TOKEN"), (429, 75, "same command again")]
 )
-def test_a_refusal_says_what_to_do(folder: Path, hub: Hub, status: int, code: int, said: str) -> None:
+def test_an_http_error_names_the_fix(folder: Path, hub: Hub, status: int, code: int, message: str) -> None:
     hub.status = status
     done = push(folder, hub)
-    assert done.returncode == code and said in done.stderr.splitlines()[-1], done.stderr
+    assert done.returncode == code and message in done.stderr.splitlines()[-1], done.stderr
 
 
-def test_without_a_token_an_export_or_a_name_nothing_is_sent(folder: Path, dataset: Path, hub: Hub) -> None:
+def test_without_a_token_an_export_or_a_valid_name_nothing_is_uploaded(folder: Path, dataset: Path, hub: Hub) -> None:
     assert "HF_TOKEN is not set" in push(folder, hub, token=None).stderr
-    assert "is no token" in push(folder, hub, token="hf_ключ").stderr  # noqa: S106
-    assert "is no export" in push(dataset, hub).stderr
+    assert "is not a valid token" in push(folder, hub, token="hf_ключ").stderr  # noqa: S106
+    assert "is not an export" in push(dataset, hub).stderr
     assert "owner/name" in push(folder, hub, repo="some/long/answers").stderr
     assert not hub.files and not hub.created
 
 
-def test_a_hub_that_is_not_there_is_worth_a_retry(folder: Path) -> None:
-    with Hub() as gone:
+def test_an_unreachable_hub_is_a_transient_error(folder: Path) -> None:
+    with Hub() as stopped:
         pass
-    assert push(folder, gone).returncode == 75
+    assert push(folder, stopped).returncode == 75
 
 
-def test_the_marker_names_what_it_was_made_from(folder: Path) -> None:
+def test_the_marker_names_the_source_of_the_export(folder: Path) -> None:
     assert json.loads((folder / ".export.json").read_text())["repo"] == "some/long-answers"
     assert yaml.safe_load((folder / "README.md").read_text().split("---")[1])["pretty_name"] == "long-answers"

@@ -1,4 +1,4 @@
-"""A demand inserted into an instruction: at a place that the model chooses, with nothing else changed."""
+"""Inserting a demand into an instruction: at the most probable position, without other changes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lengthen.augment.demands.draw import of_kind
-from lengthen.augment.demands.insert import candidates, inserted
-from lengthen.augment.demands.reading import read
-from lengthen.augment.demands.stage import load_asking
-from lengthen.augment.demands.wording import load_phrasing
-from lengthen.common.config import Config
-from lengthen.common.demand import KINDS, Demand, Kind
+from lengthen.augment.release.draw import draw_demand_of_kind
+from lengthen.augment.release.insert import candidates, insert_demand
+from lengthen.augment.release.phrasing import load_phrasing
+from lengthen.augment.release.reading import read_demands
+from lengthen.augment.release.row import load_demand_prompts
+from lengthen.common.config.load import Config
 from lengthen.common.engine.echo import EchoEngine
 from lengthen.common.engine.protocol import Engine, Prompt
+from lengthen.common.method.demand import KINDS, Demand, Kind
 
 INSTRUCTIONS = {
     "en": [
@@ -33,7 +33,7 @@ INSTRUCTIONS = {
 
 
 class Preferring:
-    """Scores a text by where the demand stands in it."""
+    """An engine that scores one text highest."""
 
     def __init__(self, best: str) -> None:
         self.best = best
@@ -43,7 +43,7 @@ class Preferring:
 
 
 def insert(engine: Any, instruction: str, demand: Demand, phrase: str, language: str) -> str | None:
-    return asyncio.run(inserted(engine, instruction, demand, phrase, load_phrasing(language), load_asking(language).insert))
+    return asyncio.run(insert_demand(engine, instruction, demand, phrase, load_phrasing(language), load_demand_prompts(language).insert))
 
 
 @pytest.mark.parametrize(
@@ -58,37 +58,37 @@ def insert(engine: Any, instruction: str, demand: Demand, phrase: str, language:
         ("zh", "写一篇小说。要有趣。", "写一篇小说，约300字。要有趣。"),
     ],
 )
-def test_the_likeliest_place_is_taken(language: str, instruction: str, best: str) -> None:
+def test_the_most_probable_position_is_used(language: str, instruction: str, best: str) -> None:
     phrase = "about 300 words" if language == "en" else "约300字"
     assert insert(Preferring(best), instruction, Demand("about", 300), phrase, language) == best
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(INSTRUCTIONS)), st.sampled_from(KINDS), st.integers(20, 20_000), st.integers(0, 5), st.integers())
-def test_nothing_else_changes_and_the_demand_reads_back(language: str, kind: Kind, words: int, which: int, seed: int) -> None:
-    dice = random.Random(seed)
+def test_nothing_else_changes_and_the_demand_can_be_read(language: str, kind: Kind, words: int, which: int, seed: int) -> None:
+    rng = random.Random(seed)
     instruction = INSTRUCTIONS[language][which % len(INSTRUCTIONS[language])]
-    demand, phrasing = of_kind(kind, words, dice), load_phrasing(language)
-    phrase = phrasing.phrase(demand, dice)
+    demand, phrasing = draw_demand_of_kind(kind, words, rng), load_phrasing(language)
+    phrase = phrasing.phrase(demand, rng)
     found = candidates(instruction, phrase, phrasing)
     assert 0 < len(found) <= 40
-    joints = [*phrasing.joints(phrase, "end"), *phrasing.joints(phrase, "inside")]
-    assert all(instruction in {text.replace(joint, "", 1) for joint in joints} for text in found)
-    text = insert(Preferring(dice.choice(found)), instruction, demand, phrase, language)
-    assert text in found and [reading.demand for reading in read(text, language)] == [demand]
+    insertions = [*phrasing.joined(phrase, "end"), *phrasing.joined(phrase, "inside")]
+    assert all(instruction in {text.replace(insertion, "", 1) for insertion in insertions} for text in found)
+    text = insert(Preferring(rng.choice(found)), instruction, demand, phrase, language)
+    assert text in found and [other.demand for other in read_demands(text, language)] == [demand]
 
 
-def test_a_demand_that_reads_back_from_no_place_is_not_inserted() -> None:
-    instruction = "A 500-word text on tides."  # has one already
+def test_a_demand_that_can_be_read_at_no_position_is_not_inserted() -> None:
+    instruction = "A 500-word text on tides."  # has a demand already
     assert insert(Preferring(""), instruction, Demand("about", 300), "about 300 words", "en") is None
 
 
-def test_echo_puts_it_at_the_end_of_the_first_sentence() -> None:
-    class Calls:
+def test_echo_inserts_at_the_end_of_the_first_sentence() -> None:
+    class Echo:
         engine: Engine = EchoEngine(Config.model_validate({"model": {"path": "none"}}, strict=False))
 
         async def score(self, call: str, prompt: Prompt, texts: list[str]) -> list[float]:
             return await self.engine.score(prompt, texts)
 
-    text = insert(Calls(), "Explain tides. Be fair.", Demand("about", 300), "about 300 words", "en")
+    text = insert(Echo(), "Explain tides. Be fair.", Demand("about", 300), "about 300 words", "en")
     assert text == "Explain tides in about 300 words. Be fair."

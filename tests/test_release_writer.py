@@ -1,4 +1,4 @@
-"""The writer: what it learns from, and how it stands beside the base model and the generator."""
+"""The writer: its training data, and its comparison with the base model and the generator."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from conftest import refused, succeed, write
-from lengthen.common.chat import Chat
-from lengthen.common.config import Config, load_config
+from lengthen.common.config.load import Config, load_config
+from lengthen.common.engine.chat import Chat
 from lengthen.common.engine.protocol import Prompt
-from lengthen.common.job import Job
+from lengthen.common.stage.job import Job
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, DATASET
+from lengthen.common.tables.definitions import ADAPTERS, DATASET
 from lengthen.finetune.rows import TokenRows, encode_rows
 from scored import write_scores
 from test_release_export import dataset_row
@@ -36,7 +36,7 @@ def encoded(data: Path, config: Config, output: Path) -> TokenRows:
         return encode_rows(job, [open_dataset(data, DATASET)], "writer", writer)
 
 
-def test_the_writer_learns_queries_and_answers_of_the_train_split_alone(tmp_path: Path, config: Path, model: Path) -> None:
+def test_the_writer_is_trained_only_on_queries_and_answers_of_the_train_split(tmp_path: Path, config: Path, model: Path) -> None:
     data, settings = release(tmp_path / "d"), load_config(config)
     job = Job("finetune", settings, tmp_path / "w", 1, "")
     with DatasetWriter(tmp_path / "w", ADAPTERS, Origin({}), settings.store) as writer:
@@ -51,14 +51,14 @@ def test_the_writer_learns_queries_and_answers_of_the_train_split_alone(tmp_path
     assert [label for label in first["labels"] if label != -100] == answer
 
 
-def test_a_writer_is_never_trained_on_the_test_split_even_if_there_is_nothing_else(tmp_path: Path, config: Path) -> None:
+def test_a_writer_is_never_trained_on_the_test_split_even_without_other_rows(tmp_path: Path, config: Path) -> None:
     assert encoded(release(tmp_path / "d", "test"), load_config(config), tmp_path / "w").rows == 0
 
 
-def test_each_role_wants_its_own_table(tmp_path: Path, config: Path) -> None:
+def test_each_role_needs_its_own_table(tmp_path: Path, config: Path) -> None:
     data, common = release(tmp_path / "d"), ("--config", config, "--output", tmp_path / "w", "--dry-run")
     assert "role writer" in succeed("finetune", *common, "--input", data, "--role", "writer").output
-    assert "holds dataset, not expansions" in refused("finetune", *common, "--input", data, "--role", "generator")
+    assert "contains dataset, not expansions" in refused("finetune", *common, "--input", data, "--role", "generator")
     assert "the writer learns one release" in refused("finetune", *common, "--input", data, "--input", data, "--role", "writer")
 
 
@@ -72,17 +72,17 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_the_writer_is_compared_with_base_and_generator(run: Path) -> None:
-    from lengthen.common.summary import writer_verdicts
+    from lengthen.evaluate.summary import writer_comparisons
 
-    said = writer_verdicts(run, 2, run / "release-02")
-    assert len(said) == 4
-    assert said[0].startswith("writer: length score 0.600, the base model 0.200: +0.400 (95 % interval +0.3")
-    assert said[1].startswith("writer: words a prompt 210, the base model 100: +110 (95 % interval +1")
-    assert "the generator 2 0.300: +0.300" in said[2] and "the generator 2 150: +60" in said[3]
+    sentences = writer_comparisons(run, 2, run / "release-02")
+    assert len(sentences) == 4
+    assert sentences[0].startswith("writer: length score 0.600, the base model 0.200: +0.400 (95 % interval +0.3")
+    assert sentences[1].startswith("writer: words per prompt 210, the base model 100: +110 (95 % interval +1")
+    assert "the generator 2 0.300: +0.300" in sentences[2] and "the generator 2 150: +60" in sentences[3]
 
 
-def test_a_release_that_is_not_complete_says_how_to_make_it(run: Path) -> None:
-    from lengthen.common.summary import main
+def test_an_incomplete_release_is_refused_with_the_make_target(run: Path) -> None:
+    from lengthen.evaluate.summary import main
 
     shown = CliRunner().invoke(main, [str(run), "--iteration", "2", "--release", str(run / "release-02")])
     assert shown.exit_code == 2 and "make release N=2" in shown.output
@@ -100,8 +100,8 @@ def test_the_report_shows_the_writer_beside_the_others(run: Path) -> None:
     assert {row["model"] for row in summary} == {"base model", "iteration 2", "writer"}
 
 
-@pytest.mark.parametrize("module", ["augment.demands", "common.export", "common.push"])
-def test_help_is_light(module: str) -> None:
+@pytest.mark.parametrize("module", ["augment.demands", "augment.release.export", "augment.release.push"])
+def test_help_imports_no_heavy_packages(module: str) -> None:
     command = [sys.executable, "-X", "importtime", "-m", f"lengthen.{module}", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Usage:" in shown.stdout

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing but itself, whatever the texts in the data and however far the run is."""
+"""The report: one self-contained page, for any texts in the data and for incomplete runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from conftest import expansion_row, rows, succeed, write
-from lengthen.common.ids import row_id
-from lengthen.common.score_figures import score_figures
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.method.ids import row_id
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import ADAPTERS, EXPANSIONS, SCORES, TRAIN_LOG
+from lengthen.common.tables.definitions import ADAPTERS, EXPANSIONS, SCORES, TRAIN_LOG
+from lengthen.evaluate.figures import FIGURES
 from lengthen.evaluate.report.__main__ import main
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> {{ 7 * 7 }} & \"quoted\" 'text'"
@@ -47,7 +48,7 @@ def write_scores(folder: Path, content: list[dict[str, Any]]) -> None:
     with DatasetWriter(folder, SCORES, Origin({"test": True}), Store()) as writer:
         for row in content:
             writer.add(row)
-        writer.commit(len(content), score_figures(content))
+        writer.commit(Outcome(len(content), figures=FIGURES))
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +86,13 @@ def run(template: Path, tmp_path: Path) -> Path:
 def test_the_page_shows_base_and_iterations_with_intervals(page: str) -> None:
     for label in ("base model", "iteration 1", "iteration 2"):
         assert f'<td colspan="8">{label}</td>' in page and f"<th>{label}</th>" in page
-    assert re.search(r"iteration 2: the generator writes [\d,]+ words a prompt, the base model [\d,]+: \+\d+ \(95 % interval", page)
+    assert re.search(r"iteration 2: the generator writes [\d,]+ words per prompt, the base model [\d,]+: \+\d+ \(95 % interval", page)
     assert re.search(r"<td>length score, of 1</td>(<td>[\d.e-]+ \([\d.e-]+ to [\d.e-]+\)</td>){3}", page)
-    assert "judged by self:echo@echo. A model that judges itself is no independent judge." in page
-    assert page.count("<svg") == 14  # all but rejected rows, of which this run has none, and by-stage seconds and tokens are there
+    assert "judged by self:echo@echo. The judge is the evaluated base model, so it is not independent." in page
+    assert page.count("<svg") == 14  # every chart except rejected rows, since this run has none
 
 
-def test_text_of_rows_stays_text(page: str) -> None:
+def test_the_text_of_rows_is_escaped(page: str) -> None:
     assert "<script" not in page and "onerror=alert(2)&gt;" in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<img" not in page and "{{ 7 * 7 }}" in page
 
@@ -107,7 +108,7 @@ def test_text_of_rows_stays_text(page: str) -> None:
     assert not parser.found & {"script", "img", "iframe", "object", "embed", "base", "form"}
 
 
-def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
+def test_the_page_has_no_external_references(page: str) -> None:
     assert not re.findall(r"https?:|//[a-z]|@import", page)
     for reference in re.findall(r"(?:src|href)=\"([^\"]*)\"", page) + re.findall(r"url\(([^)]*)\)", page):
         assert reference.startswith(("#", "data:")), reference
@@ -118,7 +119,7 @@ def test_the_same_run_gives_the_same_page(page: str, run: Path) -> None:
     assert page_of(run) == page
 
 
-def test_the_figures_are_beside_the_page_as_pictures_and_as_a_table(page: str, template: Path) -> None:
+def test_the_charts_are_also_written_as_png_files_and_as_a_table(page: str, template: Path) -> None:
     run = template
     pictures = {path.stem for path in (run / "report").glob("*.png")}
     assert {"words_by_model", "ruler", "asked_and_written", "length_by_kind", "growth", "attempts", "losses", "decay"} <= pictures
@@ -129,23 +130,23 @@ def test_the_figures_are_beside_the_page_as_pictures_and_as_a_table(page: str, t
     assert line["mean"] == pytest.approx(sum(words) / len(words)) and line["low"] < line["mean"] < line["high"]
 
 
-def test_charts_name_no_colour_that_the_page_doesnt_decide(page: str) -> None:
+def test_charts_use_only_colours_of_the_page(page: str) -> None:
     svgs = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     for svg in svgs:
         assert "#010" not in svg and "var(--text)" in svg
         assert set(re.findall(r"(?:fill|stroke): (#[0-9a-f]+)", svg)) <= {"#ffffff"}, svg[:80]
 
 
-def test_a_run_that_lacks_stages_is_reported_all_the_same(run: Path, page: str) -> None:
+def test_a_run_with_missing_stages_is_reported(run: Path, page: str) -> None:
     for stage in ("iter-00", "iter-01/generator/.train_log", "iter-02/scores"):
         shutil.rmtree(run / stage)
     (run / "iter-02" / "scores" / ".work").mkdir(parents=True)
     partial = page_of(run)
-    assert "begun, not complete" in partial and "begun, not complete" not in page
-    assert "Base model and generator are not both evaluated yet." in partial and "Nothing to show yet." in partial
+    assert "started, not complete" in partial and "started, not complete" not in page
+    assert "Not evaluated yet: both base model and generator are needed for a comparison." in partial and "No data yet." in partial
 
 
-def test_a_run_of_the_base_model_alone_is_reported(run: Path) -> None:
+def test_a_run_with_only_the_base_model_is_reported(run: Path) -> None:
     for iteration in ("iter-01", "iter-02"):
         shutil.rmtree(run / iteration)
     assert "No expansions yet." in page_of(run)
@@ -154,12 +155,12 @@ def test_a_run_of_the_base_model_alone_is_reported(run: Path) -> None:
 def test_a_damaged_dataset_is_named(run: Path) -> None:
     part = next((run / "iter-01" / "expansions").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-5])
-    assert "is not the file that the manifest describes" in page_of(run)
+    assert "differs from the manifest" in page_of(run)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     made = report(tmp_path)
-    assert made.exit_code == 2 and "holds no finished stage" in made.output
+    assert made.exit_code == 2 and "has no complete stage" in made.output
 
 
 def test_a_page_of_five_thousand_rows_is_under_three_megabytes(run: Path) -> None:
@@ -179,7 +180,7 @@ def test_a_page_of_five_thousand_rows_is_under_three_megabytes(run: Path) -> Non
 def browser(tmp_path: Path) -> Iterator[list[str]]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("NO BROWSER: install Debian's chromium to see that the page has no console error and asks for nothing")
+        pytest.skip("NO BROWSER: install Debian's chromium to test that the page has no console errors and sends no requests")
     yield [
         program, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'browser'}",
         "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=3000", "--dump-dom",
@@ -187,15 +188,15 @@ def browser(tmp_path: Path) -> Iterator[list[str]]:
 
 
 def console(browser: list[str], page: Path) -> list[str]:
-    """What the browser's console says. The page's own policy refuses every request, so that one would be said there too."""
+    """The messages in the browser's console. The page's content security policy blocks requests, so they appear there too."""
     shown = subprocess.run([*browser, f"file://{page}"], capture_output=True, text=True, timeout=120, check=True)
     assert "<h1>" in shown.stdout
     return [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_a_browser_has_nothing_to_complain_about(page: str, tmp_path: Path, browser: list[str]) -> None:
+def test_a_browser_reports_no_errors(page: str, tmp_path: Path, browser: list[str]) -> None:
     (tmp_path / "good.html").write_text(page)
     assert console(browser, tmp_path / "good.html") == []
     (tmp_path / "bad.html").write_text(page.replace("</h1>", '</h1><img src="http://127.0.0.1:9/x.png"><script>alert(1)</script>', 1))
-    complaints = " ".join(console(browser, tmp_path / "bad.html"))
-    assert "x.png" in complaints and "script" in complaints  # so a request would have been seen, and a script would not have run
+    messages = " ".join(console(browser, tmp_path / "bad.html"))
+    assert "x.png" in messages and "script" in messages  # so a request would be reported, and a script blocked

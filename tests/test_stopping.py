@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 from conftest import instruction_row, succeed, write
-from lengthen.common.ids import attempt_seed
+from lengthen.common.method.ids import attempt_seed
 from lengthen.common.store.manifest import read_manifest
-from lengthen.common.tables import INSTRUCTIONS
+from lengthen.common.tables.definitions import INSTRUCTIONS
 
 # A stage that notes when each engine call ended, and when it last looked whether something has to be saved.
 DIARY = """
@@ -110,13 +110,13 @@ def test_a_stopped_stage_loses_no_finished_call(workshop: Path, tmp_path: Path, 
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[number], errors
-    assert "engine calls may end within 10 s" in errors and "the same command goes on from there" in errors
+    assert "in-flight engine calls may finish within 10 s" in errors and "the same command resumes" in errors
     assert {seed for _, seed in notes(diary, "call")} <= saved(output)
     assert not (output / ".work" / "lock").exists()
     before = len(notes(diary, "call"))
     again = start(diary, stage, command(workshop, stage, output, "--set", "store.flush_seconds=3600"))
     _, errors = again.communicate(timeout=120)
-    assert again.returncode == 0 and "goes on after 1 stopped run" in errors and " 0 tokens were lost" in errors, errors
+    assert again.returncode == 0 and "resumes after 1 stopped run" in errors and " 0 tokens were lost" in errors, errors
     seeds = [seed for _, seed in notes(diary, "call")]
     assert len(seeds) > before and len(seeds) == len(set(seeds))  # nothing was asked twice
     manifest = read_manifest(output)

@@ -17,15 +17,16 @@ from typing import Any
 import pytest
 import tiny
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
-from lengthen.common.errors import TransientError
-from lengthen.common.selection import left_out
-from lengthen.common.settings import Store
-from lengthen.common.store.lock import Lock
+from lengthen.common.config.engine import Store
+from lengthen.common.method.selection import left_out
+from lengthen.common.process.errors import TransientError
+from lengthen.common.store.commit import Outcome
+from lengthen.common.store.folder_lock import FolderLock
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS
 
 KILLS = int(os.environ.get("LENGTHEN_KILLS", "12"))  # kills a stage; .ci/run asks for more
 
@@ -119,7 +120,7 @@ def holder(folder: Path) -> int | None:
 
 
 def tables(name: str) -> Any:
-    from lengthen.common.tables import TABLES
+    from lengthen.common.tables.definitions import TABLES
 
     return TABLES[name]
 
@@ -156,7 +157,7 @@ def test_what_was_flushed_is_never_asked_of_the_engine_again(workshop: Path, tmp
 
 def _call_seeds(journal: Path) -> list[int]:
     import pyarrow.parquet as pq
-    from lengthen.common.ids import attempt_seed
+    from lengthen.common.method.ids import attempt_seed
 
     found = [row for path in journal.glob("calls-*.parquet") for row in pq.read_table(path).to_pylist()]
     return [attempt_seed(0, row["id"], row["call"]) for row in found]
@@ -171,7 +172,7 @@ def test_a_second_writer_is_turned_away_and_told_who_holds_the_dataset(workshop:
         with pytest.raises(TransientError, match=f"is being written by process {os.getpid()} on"):
             writer(tmp_path / "d").__enter__()
         first.add(instruction_row(1, "Write an essay."))
-        first.commit(1, {})
+        first.commit(Outcome(1))
     slow = [*command(workshop, workshop / "config.yaml", "generate", tmp_path), "--set", "echo.latency_seconds=0.3"]
     one = start("generate", slow)
     while not (tmp_path / "responses" / ".work" / "lock" / "holder.json").exists():
@@ -188,14 +189,14 @@ def test_a_frozen_writer_that_wakes_up_cannot_commit_over_its_successor(tmp_path
     frozen._lock._ended.set()  # its heartbeat stops, as under SIGSTOP
     os.utime(frozen._lock.scratch, (time.time() - 10, time.time() - 10))
     with writer(tmp_path / "d", lease=0.5) as successor:
-        with pytest.raises(TransientError, match="took this dataset over"):
+        with pytest.raises(TransientError, match="took over this dataset"):
             frozen.flush()
-        with pytest.raises(TransientError, match="took this dataset over"):
-            frozen.commit(1, {})
+        with pytest.raises(TransientError, match="took over this dataset"):
+            frozen.commit(Outcome(1))
         successor.add(instruction_row(2, "What the successor wrote."))
-        successor.commit(1, {})
+        successor.commit(Outcome(1))
     with pytest.raises(TransientError):
-        frozen.commit(1, {})
+        frozen.commit(Outcome(1))
     assert [row["instruction"] for row in rows(tmp_path / "d", "instructions")] == ["What the successor wrote."]
 
 
@@ -203,16 +204,16 @@ def test_of_many_that_take_over_one_stale_lock_at_once_one_can_write(tmp_path: P
     """All have seen the dead writer's lock before the first of them moves it; those that were let in too are fenced off."""
     for trial in range(20):
         folder = tmp_path / str(trial)
-        dead = Lock(folder, 0.1)
+        dead = FolderLock(folder, 0.1)
         dead.acquire()
         dead._ended.set()
-        dead._beat.join()
+        dead._heartbeat.join()
         os.utime(dead.scratch, (0, 0))
-        takers = [Lock(folder, 60.0) for _ in range(6)]
+        takers = [FolderLock(folder, 60.0) for _ in range(6)]
         together = threading.Barrier(len(takers))
         wrote: list[str] = []
 
-        def take(lock: Lock, together: threading.Barrier = together, wrote: list[str] = wrote) -> None:
+        def take(lock: FolderLock, together: threading.Barrier = together, wrote: list[str] = wrote) -> None:
             move_away, seen = lock._move_away, []
 
             def once_all_have_judged_it(token: str) -> None:
@@ -228,7 +229,7 @@ def test_of_many_that_take_over_one_stale_lock_at_once_one_can_write(tmp_path: P
                     file.write_text("a row")
                 wrote.append(lock.token)
             except TransientError:
-                if not lock._beat.is_alive():
+                if not lock._heartbeat.is_alive():
                     together.wait()
 
         threads = [threading.Thread(target=take, args=(lock,)) for lock in takers]
@@ -271,7 +272,7 @@ def test_the_lock_of_a_killed_process_is_taken_at_once(workshop: Path, tmp_path:
 
 
 def test_four_sealed_shards_are_the_dataset_written_whole(workshop: Path, tmp_path: Path) -> None:
-    from lengthen.common.dataset import main
+    from lengthen.common.dataset.__main__ import main
 
     config = workshop / "config.yaml"
     for stage, target in (("generate", "responses"), ("expand", "expansions")):
@@ -303,7 +304,7 @@ def run_dataset(main: Any, *arguments: object) -> str:
 
 
 def test_a_missing_or_foreign_shard_is_refused(workshop: Path, tmp_path: Path) -> None:
-    from lengthen.common.dataset import main
+    from lengthen.common.dataset.__main__ import main
 
     arguments = command(workshop, workshop / "config.yaml", "generate", tmp_path)
     assert "has no shards" in run_dataset(main, "seal", workshop / "instructions" / "nothing")
@@ -311,7 +312,7 @@ def test_a_missing_or_foreign_shard_is_refused(workshop: Path, tmp_path: Path) -
     assert "shard-1-of-2 is not complete" in run_dataset(main, "seal", tmp_path / "responses")
     line = refused("expand", *command(tmp_path, workshop / "config.yaml", "expand", tmp_path))
     assert "no .manifest.json" in line
-    assert "holds shards" in refused("generate", *arguments)
+    assert "has shards" in refused("generate", *arguments)
     succeed("generate", *arguments, "--shard", "1/2", "--set", "generate.attempts=5")
     assert "generate.attempts: 4 -> 5" in run_dataset(main, "seal", tmp_path / "responses")
     shutil.rmtree(tmp_path / "responses" / "shard-1-of-2")
@@ -373,7 +374,8 @@ def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: 
     assert part.name in refused("generate", *arguments)
     part.write_bytes(good)
     manifest = (folder / ".manifest.json").read_text()
-    edits = [('"rows": 50', '"rows": 51'), ('"version": 2', '"version": 3'), ('"format": 1', '"format": 9'), ('"path": "', '"path": "../')]
+    version = f'"version": {INSTRUCTIONS.version}'
+    edits = [('"rows": 50', '"rows": 51'), (version, version + "9"), ('"format": 1', '"format": 9'), ('"path": "', '"path": "../')]
     for old, new in edits:
         assert old in manifest
         (folder / ".manifest.json").write_text(manifest.replace(old, new))
@@ -417,7 +419,7 @@ def kill_when(command: list[str], line: str, at_least: int) -> None:
 @pytest.mark.engine
 @pytest.mark.ci
 def test_no_training_process_outlives_its_killed_stage(tmp_path: Path, model: Path) -> None:
-    config = tiny.write_config(tmp_path / "c.yaml", model, finetune={"epochs": 10_000})
+    config = tiny.write_config(tmp_path / "c.yaml", model, finetune={"num_train_epochs": 10_000})
     text = " ".join(f"river{n} keeps." for n in range(40))
     data = write(tmp_path / "expansions", EXPANSIONS, [expansion_row(n, text[:60], text) for n in range(4)])
     arguments = ["--config", str(config), "--input", str(data), "--output", str(tmp_path / "generator"), "--role", "generator"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from lengthen.common.settings import Check
-from lengthen.common.text.check import Watch, refusal
+from lengthen.common.config.stages import Check
+from lengthen.common.text.check import Watch, check_text
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, split_paragraphs
+from lengthen.common.text.rejection import Rejection
 from lengthen.common.text.repetition import RepetitionCounter, repetition
 from lengthen.common.text.words import count_words, count_words_latin_runs
 
@@ -72,7 +73,7 @@ def test_the_watch_stops_a_loop_while_it_is_written_and_the_check_refuses_the_sa
             break
     assert stopped_after is not None
     assert stopped_after < len(text.split(" ")) - 50
-    refused = refusal(text, "stop", LIMITS, language="en")
+    refused = check_text(text, "stop", LIMITS, language="en")
     assert refused is not None and refused.reason == "loop"
 
 
@@ -93,7 +94,7 @@ def test_the_watch_stops_a_loop_while_it_is_written_and_the_check_refuses_the_sa
     ],
 )
 def test_a_refused_text_says_why(text: str, reason: str) -> None:
-    refused = refusal(text, "stop", LIMITS, language="en", control_tokens=frozenset({"<|im_end|>"}))
+    refused = check_text(text, "stop", LIMITS, language="en", control_tokens=frozenset({"<|im_end|>"}))
     assert refused is not None and refused.reason == reason
 
 
@@ -111,15 +112,15 @@ def test_a_refused_text_says_why(text: str, reason: str) -> None:
     ],
 )
 def test_complete_texts_pass(text: str) -> None:
-    assert refusal(text, "stop", LIMITS, language="en") is None
+    assert check_text(text, "stop", LIMITS, language="en") is None
 
 
 def test_a_text_that_the_limit_cut_is_refused_even_if_it_ends_well() -> None:
-    refused = refusal("A sentence that ends well.", "length", LIMITS, language="en")
-    assert refused is not None and refused == ("finish_reason", "length")
+    refused = check_text("A sentence that ends well.", "length", LIMITS, language="en")
+    assert refused == Rejection("finish_reason", "length")
 
 
 def test_one_repeated_ngram_in_a_long_text_is_no_reason() -> None:
     sentence = "the old man and the sea went out to the far island."
     text = " ".join(f"word{n}" for n in range(2000)) + f" {sentence} {NUMBERS.replace('word', 'other')} {sentence}"
-    assert refusal(text, "stop", LIMITS, language="en") is None
+    assert check_text(text, "stop", LIMITS, language="en") is None

@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import get_args
 
 import pytest
-from lengthen.common.settings import Language
+from lengthen.common.config.section import Language
 from lengthen.common.text.diversity import distinct, mean_similarity
 from lengthen.common.text.duplicates import NearDuplicates
 from lengthen.common.text.languages import LANGUAGES, detect, foreign_share, script_units

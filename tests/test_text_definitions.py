@@ -6,7 +6,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from lengthen.common.demand import Kind, bounds
+from lengthen.common.method.demand import Kind, bounds
 from lengthen.common.text.words import count_words, count_words_latin_runs
 from lengthen.evaluate.length import length_score, s_l
 

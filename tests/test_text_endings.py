@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lengthen.common.text.ending import breaks_off
+from lengthen.common.text.ending import find_unfinished_end
 
 FINISHED = [
     ("en", "It was over."),
@@ -108,9 +108,9 @@ BROKEN = [
 
 @pytest.mark.parametrize(("language", "text"), FINISHED)
 def test_a_finished_text_is_seen_as_one(language: str, text: str) -> None:
-    assert breaks_off(text, language) is None
+    assert find_unfinished_end(text, language) is None
 
 
 @pytest.mark.parametrize(("language", "text"), BROKEN)
 def test_a_broken_text_is_seen_as_one(language: str, text: str) -> None:
-    assert breaks_off(text, language) is not None
+    assert find_unfinished_end(text, language) is not None

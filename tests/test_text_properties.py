@@ -8,13 +8,14 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lengthen.common.ids import attempt_seed, row_id
-from lengthen.common.selection import selected
-from lengthen.common.settings import Check
-from lengthen.common.text.check import REASONS, Watch, refusal, unfit
+from lengthen.common.config.stages import Check
+from lengthen.common.method.ids import attempt_seed, row_id
+from lengthen.common.method.selection import selected
+from lengthen.common.text.check import REASONS, Watch, check_text
 from lengthen.common.text.languages import LANGUAGES, detect, foreign_share, script_units
 from lengthen.common.text.paragraphs import first_half, first_two_thirds, join_paragraphs, split_paragraphs
-from lengthen.common.text.repetition import RepetitionCounter, counted, repeated_lines
+from lengthen.common.text.prompt_text import check_prompt_text
+from lengthen.common.text.repetition import RepetitionCounter, count_repetition, repeated_lines
 from lengthen.common.text.words import count_words, count_words_latin_runs, units
 
 quick = settings(max_examples=120, deadline=None, derandomize=True, database=None)
@@ -93,9 +94,9 @@ def test_splitting_and_joining_loses_white_space_alone_and_settles_at_once(text:
 @quick
 @given(TEXT, st.sampled_from(["stop", "length", "loop", "repetition", "abort"]), LANGUAGE, st.one_of(st.none(), TEXT))
 def test_the_check_never_raises_and_says_one_of_its_reasons(text: str, finish: str, language: str, prompt: str | None) -> None:
-    found = refusal(text, finish, LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=prompt)
+    found = check_text(text, finish, LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=prompt)
     assert found is None or (found.reason in REASONS and found.detail)
-    assert unfit(text, frozenset()) is None or unfit(text, frozenset()).reason == "garbled"  # type: ignore[union-attr]
+    assert check_prompt_text(text, frozenset()) is None or check_prompt_text(text, frozenset()).reason == "garbled"  # type: ignore[union-attr]
     assert 0 <= foreign_share(script_units(text), language) <= 1 and 0 <= repeated_lines(text) <= 1
     assert detect(text) is None or len(detect(text) or "") == 2
 
@@ -106,8 +107,8 @@ def test_a_loop_at_the_end_refuses_any_text(text: str, loop: str, language: str)
     n = LANGUAGES[language].ngram
     times = math.ceil((LIMITS.loop_words * n // 10 + n) / len(units(loop))) + 2
     looped = text + f" {loop}" * times
-    assert counted(looped, n).longest_run >= counted(text, n).longest_run
-    assert refusal(looped, "stop", LIMITS, language=language) is not None
+    assert count_repetition(looped, n).longest_run >= count_repetition(text, n).longest_run
+    assert check_text(looped, "stop", LIMITS, language=language) is not None
 
 
 @quick
@@ -118,7 +119,7 @@ def test_the_counter_counts_the_same_however_a_text_is_cut(text: str, language: 
     for piece in cut(text, seed):
         counter.feed(piece)
     counter.finish()
-    whole = counted(text, n)
+    whole = count_repetition(text, n)
     seen = ("units", "repeated", "longest_run", "highest_rate")
     assert [getattr(counter, name) for name in seen] == [getattr(whole, name) for name in seen]
 
@@ -139,7 +140,7 @@ def plainly_counted(text: str, n: int) -> tuple[int, int, int]:
 @given(PROSE, LANGUAGE)
 def test_the_counter_counts_what_the_definition_says(text: str, language: str) -> None:
     n = LANGUAGES[language].ngram
-    counter = counted(text[:600], n)
+    counter = count_repetition(text[:600], n)
     assert (counter.units, counter.repeated, counter.longest_run) == plainly_counted(text[:600], n)
 
 
@@ -154,18 +155,18 @@ def test_what_the_watch_stops_the_check_refuses_whatever_follows(text: str, lang
             break
     if stopped:
         for finished in (written, text):  # what the engine returns, and what it would have written
-            found = refusal(finished, "stop", limits, language=language)
+            found = check_text(finished, "stop", limits, language=language)
             assert found is not None and found.reason in ("loop", "repetition")
-            assert refusal(finished, stopped, limits, language=language) == found
+            assert check_text(finished, stopped, limits, language=language) == found
     else:
-        found = refusal(text, "stop", limits, language=language)
+        found = check_text(text, "stop", limits, language=language)
         at_the_end = watch(" " * 300)  # all that waits is looked at now
         assert found is None or found.reason != "loop" or at_the_end == "loop"
 
 
 def test_the_properties_meet_stopped_texts_and_others() -> None:
     """Guards the test above against a strategy that never repeats anything."""
-    verdicts = [counted(sentences(seed, loops=True)).longest_run >= 20 for seed in range(100)]
+    verdicts = [count_repetition(sentences(seed, loops=True)).longest_run >= 20 for seed in range(100)]
     assert 10 < sum(verdicts) < 90
 
 

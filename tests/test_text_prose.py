@@ -10,10 +10,11 @@ import re
 
 import prose
 import pytest
-from lengthen.common.extension import load_extend_prompt
-from lengthen.common.settings import Check
-from lengthen.common.text.check import Refusal, refusal
-from lengthen.common.text.ending import breaks_off
+from lengthen.common.config.stages import Check
+from lengthen.common.method.extend.prompt import load_extend_prompt
+from lengthen.common.text.check import check_text
+from lengthen.common.text.ending import find_unfinished_end
+from lengthen.common.text.rejection import Rejection
 
 LIMITS = Check()
 TEXTS = 300
@@ -21,9 +22,9 @@ LENGTHS = (1000, 2000, 4000, 8000)
 SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')]*\s*")
 
 
-def checked(text: str, language: str) -> Refusal | None:
+def checked(text: str, language: str) -> Rejection | None:
     prompt = load_extend_prompt("en").template.template
-    return refusal(text, "stop", LIMITS, language=language, prompt=prompt)
+    return check_text(text, "stop", LIMITS, language=language, prompt=prompt)
 
 
 def looping(paragraphs: list[str], dice: random.Random) -> str:
@@ -53,7 +54,7 @@ def error_rates(texts: list[list[str]], language: str, seed: int) -> dict[str, l
         if found is None or found.reason not in ("loop", "repetition", "repeated_lines"):
             wrong["looping"].append(str(found))
         broken = cut(paragraphs, dice)
-        if breaks_off(broken, language) is None:  # the check's last question: what it answers refuses the text
+        if find_unfinished_end(broken, language) is None:  # the check's last question: what it answers refuses the text
             wrong["cut"].append(broken[-60:])
     return wrong
 

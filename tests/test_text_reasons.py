@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from lengthen.common.extension import load_extend_prompt
-from lengthen.common.settings import Check
-from lengthen.common.text.check import REASONS, refusal
+from lengthen.common.config.stages import Check
+from lengthen.common.method.extend.prompt import load_extend_prompt
+from lengthen.common.text.check import REASONS, check_text
 from lengthen.common.text.languages import LANGUAGES
-from lengthen.common.text.phrases import patterns
+from lengthen.common.text.phrases.patterns import load_patterns
+from lengthen.common.text.rejection import Rejection
 
 LIMITS = Check(min_words=3)
 ENGLISH = "The river was high that spring, and the men of the village had to carry their boats over the bridge in the dark."
@@ -98,14 +99,14 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("language", "text", "reason", "detail"), REFUSED)
 def test_a_refused_text_says_why_with_what_decided_it(language: str, text: str, reason: str, detail: str) -> None:
-    found = refusal(text, "stop", LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=PROMPT)
+    found = check_text(text, "stop", LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=PROMPT)
     assert found is not None and found.reason == reason
     assert detail in found.detail
 
 
 @pytest.mark.parametrize(("language", "text"), ACCEPTED)
 def test_what_only_looks_like_a_reason_passes(language: str, text: str) -> None:
-    assert refusal(text, "stop", LIMITS, language=language, prompt=PROMPT) is None
+    assert check_text(text, "stop", LIMITS, language=language, prompt=PROMPT) is None
 
 
 def test_each_reason_is_met_here_or_with_the_loops() -> None:
@@ -119,7 +120,7 @@ def test_a_run_is_a_loop_from_its_bound_on_which_is_longer_in_chinese_units(lang
     end = "." if language == "en" else "。"
     for run, reason in ((bound - 1, None), (bound, "loop")):
         text = "".join(units) + "".join(units[100 : 100 + run]) + "end" + end
-        found = refusal(text, "stop", LIMITS, language=language)
+        found = check_text(text, "stop", LIMITS, language=language)
         assert (found and found.reason) == reason
         assert found is None or found.detail == f"{bound} repeated words in a row >= {bound}"
 
@@ -127,24 +128,24 @@ def test_a_run_is_a_loop_from_its_bound_on_which_is_longer_in_chinese_units(lang
 def test_repetition_is_a_rate_with_its_figure() -> None:
     parts = [" ".join(f"w{n}x{k}" for k in range(20)) for n in range(20)]
     some = ". ".join(word for part in zip(parts, [*parts[1:], "end"], strict=True) for word in part) + "."
-    found = refusal(some, "stop", LIMITS, language="en")
+    found = check_text(some, "stop", LIMITS, language="en")
     assert found is not None and found.reason == "repetition" and "> 4 x 0.05" in found.detail
     late = " ".join(f"word{n}" for n in range(4000)) + " " + some
-    found = refusal(late, "stop", Check(max_repetition=0.05), language="en")
-    assert found is not None and found == ("repetition", found.detail) and found.detail.endswith("> 0.05")
+    found = check_text(late, "stop", Check(max_repetition=0.05), language="en")
+    assert found is not None and found == Rejection("repetition", found.detail) and found.detail.endswith("> 0.05")
 
 
 @pytest.mark.parametrize("finish", ["loop", "repetition"])
 def test_what_the_watch_stopped_is_refused_with_the_figure(finish: str) -> None:
-    found = refusal("the same again " * 50, finish, LIMITS, language="en")
+    found = check_text("the same again " * 50, finish, LIMITS, language="en")
     assert found is not None and found.reason == "loop" and "in a row" in found.detail
 
 
 def test_every_language_has_its_phrases() -> None:
     for language in LANGUAGES:
         for kind in ("meta_talk", "refused", "closing"):
-            assert patterns(kind, language).pattern
-            assert not patterns(kind, language).search(" ")
+            assert load_patterns(kind, language).pattern
+            assert not load_patterns(kind, language).search(" ")
 
 
 @pytest.mark.parametrize(
@@ -152,4 +153,4 @@ def test_every_language_has_its_phrases() -> None:
 )
 def test_no_text_takes_the_check_long(part: str) -> None:
     """Hangs for minutes where a pattern goes over the text again for each of its characters."""
-    refusal("x " + part * (100_000 // len(part)) + "a", "stop", Check(min_words=1, loop_words=10**6, max_repetition=1.0), language="en")
+    check_text("x " + part * (100_000 // len(part)) + "a", "stop", Check(min_words=1, loop_words=10**6, max_repetition=1.0), language="en")

@@ -11,8 +11,8 @@ import re
 
 import prose
 import pytest
-from lengthen.common.settings import Check
-from lengthen.common.text.check import refusal
+from lengthen.common.config.stages import Check
+from lengthen.common.text.check import check_text
 
 LIMITS = Check(min_words=1)
 TABLE = "The costs of a year:\n\n| month | cost |\n|---|---|\n| May | 12 |\n| June | 14 |"
@@ -43,7 +43,7 @@ def reference_stops_at(text: str) -> str:
 
 
 def ours(text: str, language: str = "en") -> str | None:
-    found = refusal(text, "stop", LIMITS, language=language)
+    found = check_text(text, "stop", LIMITS, language=language)
     return found.reason if found else None
 
 

@@ -17,12 +17,13 @@ SCRIPT = """
 import random, sys
 from pathlib import Path
 from conftest import instruction_row
-from lengthen.common.settings import Store
+from lengthen.common.config.engine import Store
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.ids import row_id
-from lengthen.common.tables import INSTRUCTIONS
+from lengthen.common.method.ids import row_id
+from lengthen.common.tables.definitions import INSTRUCTIONS
 
 folder, first, last, commit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "commit"
 filler = random.Random(1).randbytes(1000).hex()
@@ -34,7 +35,7 @@ with DatasetWriter(folder, INSTRUCTIONS, Origin({"rows": "many"}), Store()) as w
         writer.add(row | {"id": row_id("torture", 0, "x", number)})
     writer.flush()
     if commit:
-        writer.commit(last, {})
+        writer.commit(Outcome(last))
 if commit:
     assert sum(1 for _ in open_dataset(folder, INSTRUCTIONS).rows()) == last
 """

@@ -154,15 +154,16 @@ def _save_model(folder: Path, vocabulary: dict[str, int], seed: int, context: in
 def write_config(path: Path, model: Path, **sections: object) -> Path:
     """A config file for tests: JSON is YAML."""
     settings: dict[str, object] = {
-        "model": {"path": str(model), "context_tokens": 4096},
-        "engine": {"rows_in_flight": 16, "sequences": 16, "cpu_cache_gib": 1},
+        "model": {"path": str(model), "max_model_len": 4096},
+        "engine": {"rows_in_flight": 16, "max_num_seqs": 16, "cpu_kvcache_space_gib": 1},
         "check": {"min_words": 10},
         "augment": {"instructions": 6, "attempts": 4, "min_suitability": 0.0, "sampling": {"max_tokens": 60}},
         "generate": {"responses": 2, "attempts": 4, "sampling": {"max_tokens": 250, "repetition_penalty": 1.0}},
         "expand": {"extensions": 1, "attempts": 6, "rounds": 2, "sampling": {"max_tokens": 250, "repetition_penalty": 1.0}},
         "finetune": {
-            "max_tokens_generator": 4096, "max_tokens_extender": 4096, "epochs": 3, "rows_per_step": 2, "deepspeed": "zero2",
-            "gradient_checkpointing": False, "validation_share": 0.2, "max_over_long_share": 0.2, "max_similarity": 1.0,
+            "max_tokens_generator": 4096, "max_tokens_extender": 4096, "num_train_epochs": 3, "train_batch_size": 2,
+            "runtime": {"deepspeed": "zero2", "gradient_checkpointing": False}, "validation_share": 0.2,
+            "max_over_long_share": 0.2, "max_similarity": 1.0,
         },
         "evaluate": {"sampling": {"max_tokens": 200, "repetition_penalty": 1.0}},
     }  # fmt: skip

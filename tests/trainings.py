@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import tiny
 from conftest import expansion_row, write
-from lengthen.common.tables import EXPANSIONS
+from lengthen.common.tables.definitions import EXPANSIONS
 
 
 def text(words: int, dice: random.Random) -> str:
@@ -28,7 +28,8 @@ def expansions(folder: Path, count: int = 11) -> Path:
 
 
 def config(folder: Path, model: Path, **finetune: Any) -> Path:
-    settings = {"length_biased_selection": False, "rows_per_step": 4, "epochs": 2, "learning_rate": 1e-3, **finetune}
+    settings = {"length_biased_selection": False, "train_batch_size": 4, "num_train_epochs": 2, "learning_rate": 1e-3, **finetune}
+    settings["runtime"] = {"deepspeed": "zero2", "gradient_checkpointing": False, **finetune.get("runtime", {})}
     return tiny.write_config(folder / "config.yaml", model, finetune=settings)
 
 
@@ -53,9 +54,14 @@ def losses(output: Path) -> list[float]:
     return [row["loss"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist() if row["step"]]
 
 
+def gradient_norms(output: Path) -> list[float]:
+    """Of each step, before clipping."""
+    return [row["grad_norm"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist() if row["step"]]
+
+
 def into(command: list[str], output: Path) -> list[str]:
-    place = command.index("--output")
-    return [*command[: place + 1], str(output), *command[place + 2 :]]
+    option = command.index("--output")
+    return [*command[: option + 1], str(output), *command[option + 2 :]]
 
 
 def run_until_step(command: list[str], step: int, wait: float, number: int) -> tuple[int, str, int]:

@@ -13,8 +13,8 @@ import random
 import time
 from collections.abc import Callable
 
-from lengthen.common.settings import Check
-from lengthen.common.text.check import Watch, refusal
+from lengthen.common.config.stages import Check
+from lengthen.common.text.check import Watch, check_text
 
 SIZES = (10_000, 100_000, 1_000_000)  # bytes
 TOKENS_PER_SECOND = 400  # the embedded model on two cores writes 200 to 380, all its requests together
@@ -58,7 +58,7 @@ def stream(pieces: list[str], language: str) -> None:
 
 
 def final(text: str, language: str) -> None:
-    if refused := refusal(text, "stop", LIMITS, language=language):
+    if refused := check_text(text, "stop", LIMITS, language=language):
         raise SystemExit(f"the text of the bench was refused: {refused}")
 
 

@@ -17,18 +17,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lengthen.finetune.batches import padding_share, training_steps
+from lengthen.finetune.plan import deepspeed_settings
 from lengthen.finetune.rows import IGNORED, SCHEMA
 
 BATCH = 4
 GROUPED = {"ours": None, "trl": "random", "trl-grouped": "group_by_length"}  # TRL's order of rows
-LORA = {"rank": 8, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear", "rslora": False}
+LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": "all-linear"}
 
 
 def main() -> None:
@@ -90,13 +90,12 @@ def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, floa
 
 
 def plan(folder: Path, rows: Path, model: Path) -> dict[str, Any]:
-    zero2 = json.loads((resources.files("lengthen.finetune") / "deepspeed" / "zero2.json").read_text())
     return {
-        "model": str(model), "dtype": "bfloat16", "adapter": None, "train": str(rows), "validation": None, "deepspeed": zero2,
-        "seed": 1, "ranks": 1, "checkpoint_steps": 10**6, "digest": "bench", "scratch": str(folder),
-        "checkpoints": str(folder / "checkpoints"), "resume": None, "epochs": 1, "rows_per_step": BATCH, "rows_per_device": BATCH,
-        "learning_rate": 1e-4, "warmup_ratio": 0.1, "scheduler": "cosine", "gradient_checkpointing": False, "lora": LORA,
-        "sequence_parallel": 1,
+        "model": str(model), "dtype": "bfloat16", "adapter": None, "train": str(rows), "validation": None,
+        "deepspeed": deepspeed_settings("zero2"), "seed": 1, "ranks": 1, "save_steps": 10**6, "digest": "bench",
+        "scratch": str(folder), "checkpoints": str(folder / "checkpoints"), "resume": None, "num_train_epochs": 1,
+        "train_batch_size": BATCH, "per_device_train_batch_size": BATCH, "sequence_parallel_size": 1, "max_grad_norm": 1.0,
+        "learning_rate": 1e-4, "warmup_ratio": 0.1, "lr_scheduler_type": "cosine", "gradient_checkpointing": False, "lora": LORA,
     }  # fmt: skip
 
 
@@ -111,7 +110,7 @@ def train_with_trl(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as ours: nothing is compiled, gloo carries
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as ours: nothing is compiled, gloo needs no compiler
     settings = json.loads((folder / "plan.json").read_text())
     log: list[dict[str, float]] = []
 
@@ -131,7 +130,8 @@ def train_with_trl(folder: Path) -> None:
     auto = dict.fromkeys(("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"), "auto")
     arguments = SFTConfig(
         output_dir=str(folder / "trl"), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-4, bf16=True,
-        use_cpu=True, deepspeed=settings["deepspeed"] | auto | {"bf16": {"enabled": True}}, max_length=None, packing=False,
+        use_cpu=True, max_grad_norm=settings["max_grad_norm"], max_length=None, packing=False,
+        deepspeed=settings["deepspeed"] | auto | {"gradient_clipping": settings["max_grad_norm"], "bf16": {"enabled": True}},
         gradient_checkpointing=False, dataset_kwargs={"skip_prepare_dataset": True}, save_strategy="no", logging_steps=1,
         train_sampling_strategy=settings["order"], report_to="none", disable_tqdm=True, seed=1,
     )  # fmt: skip

@@ -1,3 +1,3 @@
-"""What the five stages share: configuration, tables, the store, the engine, text measures and the check."""
+"""The code that all stages use: configuration, tables, dataset store, engines, text measures and text check."""
 
 __version__ = "0.1.0"

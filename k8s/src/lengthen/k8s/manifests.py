@@ -1,4 +1,4 @@
-"""Manifests as the overlays make them, and where containers stand in them."""
+"""Manifests: render an overlay, and find the templates and pods in them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lengthen.common.errors import UserError
+from lengthen.common.process.errors import UserError
 
 Document = dict[str, Any]
-PLACEHOLDER = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 
 
 def kubectl() -> str:
-    """The user's own, else the one that `make setup` puts beside Python.
+    """The path of kubectl: from PATH, else the one that `make setup` installs beside Python.
 
     Raises:
-        UserError: there is none.
+        UserError: it is not installed.
     """
     if found := shutil.which("kubectl", path=os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])):
         return found
-    raise UserError("kubectl is not installed; it renders overlays and copies results")
+    raise UserError("kubectl is not installed, and is needed to render overlays and to copy results; run `make setup`")
 
 
 def kustomize(overlay: Path) -> list[Document]:
     """What `kubectl apply -k OVERLAY` would send.
 
     Raises:
-        UserError: kubectl is missing, or kustomize refuses the overlay.
+        UserError: kubectl is missing, or kustomize rejects the overlay.
     """
     made = subprocess.run([kubectl(), "kustomize", str(overlay)], capture_output=True, text=True, check=False)
     if made.returncode:
@@ -43,7 +42,7 @@ def kustomize(overlay: Path) -> list[Document]:
 
 
 def templates_of(documents: list[Document]) -> dict[tuple[str, str], Document]:
-    """Every template, by the WorkflowTemplate's name and its own."""
+    """Every template, by the names of its WorkflowTemplate and of itself."""
     return {
         (document["metadata"]["name"], template["name"]): template
         for document in documents
@@ -54,7 +53,7 @@ def templates_of(documents: list[Document]) -> dict[tuple[str, str], Document]:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod that will run: its own settings, and its one container's."""
+    """A pod in a manifest: its settings, and those of its one container."""
 
     where: str
     spec: Document
@@ -63,44 +62,25 @@ class Pod:
 
     @property
     def image(self) -> str:
-        """With the default of an input in its place, where the image is one."""
+        """The image; where it is an input parameter, the parameter's default."""
         defaults = {f"{{{{inputs.parameters.{item['name']}}}}}": item.get("default", "") for item in self.inputs.get("parameters", [])}
         image = self.container.get("image", "")
         return str(defaults.get(image, image))
 
 
 def pods_of(documents: list[Document]) -> Iterator[Pod]:
-    """The pods of container templates, and those of JobSets in the text of resource templates."""
+    """The pods of container templates, and those of the JobSets that resource templates create."""
     for (name, template_name), template in templates_of(documents).items():
         where, inputs = f"{name}/{template_name}", template.get("inputs", {})
         if "container" in template:
             yield Pod(where, template, template["container"], inputs)
-        for job in _jobset(template).get("spec", {}).get("replicatedJobs", []):
+        for job in jobset_of(template).get("spec", {}).get("replicatedJobs", []):
             spec = job["template"]["spec"]["template"]["spec"]
             for container in spec["containers"]:
                 yield Pod(f"{where}/{job['name']}", spec, container, inputs)
 
 
-def jobsets_of(document: Document) -> Iterator[Document]:
-    """The JobSets that a WorkflowTemplate creates."""
-    for template in document["spec"].get("templates", []):
-        if jobset := _jobset(template):
-            yield jobset
-
-
-def _jobset(template: Document) -> Document:
-    """The manifest in a resource template. A bare `{{…}}` stands for a number; to YAML it would be a mapping."""
+def jobset_of(template: Document) -> Document:
+    """The JobSet that a resource template creates, else {}. A bare `{{…}}`, which YAML reads as a mapping, becomes 1."""
     text = template.get("resource", {}).get("manifest", "")
     return yaml.safe_load(re.sub(r"^(\s*[\w.-]+: )\{\{[^}]*\}\}$", r"\g<1>1", text, flags=re.MULTILINE)) or {}
-
-
-def strings_of(value: Any) -> Iterator[str]:
-    """Every string inside, keys aside."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from strings_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from strings_of(inner)

@@ -1,4 +1,4 @@
-"""Argo's nodes as a table's lines: one a stage and shard, with retries, progress, and why it waits."""
+"""The tasks of a Workflow, from Argo's nodes: one for each stage and shard, with its retries, progress and the reason why it waits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ACTIVE = {"Pending", "Running"}
 
 
 @dataclass(frozen=True)
-class Line:
-    """A task of the run, whatever the number of pods that were tried for it."""
+class Task:
+    """One shard, role or stage of the run, with all pods that were started for it."""
 
     iteration: int
     stage: str
-    part: str  # shard, role, or nothing
+    part: str  # shard, role, or for seal the stage; else empty
     phase: str
     progress: str
     tries: int
@@ -30,11 +30,11 @@ class Line:
     ended: str
     message: str
     exit_code: int | None
-    pods: tuple[str, ...]  # node ids, the newest last
+    pods: tuple[str, ...]  # ids of their nodes, the newest last
 
 
 def nodes_of(workflow: Document) -> dict[str, Document] | None:
-    """By id; None when Argo keeps them in a database of its own (`offloadNodeStatusVersion`)."""
+    """Nodes by id; None when Argo stores them in its database (`offloadNodeStatusVersion`)."""
     status = workflow.get("status", {})
     if packed := status.get("compressedNodes"):
         unpacked: dict[str, Document] = json.loads(gzip.decompress(base64.b64decode(packed)))
@@ -44,26 +44,28 @@ def nodes_of(workflow: Document) -> dict[str, Document] | None:
     return status.get("nodes") or {}
 
 
-def lines_of(nodes: dict[str, Document], waiting: dict[str, str] | None = None) -> list[Line]:
-    """In the order in which they began. `waiting`: why a pod waits, by its node's id."""
+def tasks_of(nodes: dict[str, Document], waiting: dict[str, str] | None = None) -> list[Task]:
+    """The tasks in the order of their start times. `waiting`: why a pod waits, by its node's id."""
     reasons = waiting or {}
-    tries = {child: node for node in nodes.values() if node.get("type") == "Retry" for child in node.get("children", [])}
-    tasks = [node for node in nodes.values() if node.get("type") in ("Pod", "Retry") and node.get("id") not in tries]
-    lines = [_line(node, nodes, reasons) for node in tasks]
-    return sorted(lines, key=lambda line: (line.began or "9", line.iteration, line.stage, _natural(line.part)))
+    retried = {child for node in nodes.values() if node.get("type") == "Retry" for child in node.get("children", [])}
+    roots = [node for node in nodes.values() if node.get("type") in ("Pod", "Retry") and node.get("id") not in retried]
+    tasks = [_task(node, nodes, reasons) for node in roots]
+    return sorted(tasks, key=lambda task: (task.began or "9", task.iteration, task.stage, _natural(task.part)))
 
 
-def _line(node: Document, nodes: dict[str, Document], waiting: dict[str, str]) -> Line:
+def _task(node: Document, nodes: dict[str, Document], waiting: dict[str, str]) -> Task:
     pods = [node] if node["type"] == "Pod" else [nodes[child] for child in node.get("children", []) if child in nodes]
     pods = [pod for pod in pods if pod.get("type") == "Pod"] or [node]
     last = pods[-1]
     inputs = {item["name"]: str(item.get("value", "")) for item in (node.get("inputs") or last.get("inputs") or {}).get("parameters", [])}
     message = waiting.get(last["id"], "") if node.get("phase") in ACTIVE else ""
     code = (last.get("outputs") or {}).get("exitCode")
-    return Line(
+    template = _template(node) or _template(last)
+    sealed = template.removeprefix("seal-") if template.startswith("seal-") else ""  # seal-expand: the shards of expand
+    return Task(
         iteration=int(inputs["iteration"]) if inputs.get("iteration", "").isdecimal() else 0,
-        stage=_stage(node) or _stage(last),
-        part=inputs.get("shard") or inputs.get("role") or "",
+        stage="seal" if sealed else template,
+        part=inputs.get("shard") or inputs.get("role") or sealed,
         phase=last.get("phase", "Pending") if node.get("phase") in ACTIVE else node.get("phase", "Pending"),
         progress=last.get("progress", ""),
         tries=len(pods),
@@ -75,8 +77,8 @@ def _line(node: Document, nodes: dict[str, Document], waiting: dict[str, str]) -
     )
 
 
-def _stage(node: Document) -> str:
-    """The WorkflowTemplate that the pod's template stands in: the one referred to, or the one it was called from."""
+def _template(node: Document) -> str:
+    """The WorkflowTemplate that holds the pod's template, without `lengthen-`: the one referred to, or the calling one."""
     name = (node.get("templateRef") or {}).get("name") or str(node.get("templateScope", "")).rpartition("/")[2]
     return str(name).removeprefix("lengthen-") if str(name).startswith("lengthen-") else str(node.get("displayName", ""))
 
@@ -86,7 +88,7 @@ def _natural(text: str) -> tuple[int, str]:
 
 
 def waiting_reasons(pods: list[Any]) -> dict[str, str]:
-    """Why pods wait, by node id: no room on any node, an image that can't be pulled, a volume that is missing."""
+    """Why pods wait, by node id: no node with enough resources, an image that can't be pulled, a missing volume."""
     return {node: reason for pod in pods if (node := _node_id(pod)) and (reason := next(_reasons(pod), ""))}
 
 
@@ -105,7 +107,7 @@ def _reasons(pod: Any) -> Iterator[str]:
 
 
 def pod_names(pods: list[Any]) -> dict[str, str]:
-    """By node id."""
+    """Names of pods by the id of their node."""
     return {_node_id(pod): str(pod.metadata.name) for pod in pods if _node_id(pod)}
 
 

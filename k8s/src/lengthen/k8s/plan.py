@@ -1,25 +1,24 @@
-"""Before a run: the DAG with rows, tokens and GPU-hours by stage."""
+"""An estimate before a run: the DAG with rows, tokens and GPU-hours for each stage."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from lengthen.common.config import Config
-from lengthen.common.selection import keep_probability
+from lengthen.common.config.load import Config
+from lengthen.common.method.selection import keep_probability
+from lengthen.evaluate.benchmark import load_benchmark, load_forgetting, load_ruler
 from lengthen.k8s.rates import Rate, assumed, measured
 from rich import box
 from rich.table import Table
 
-SURVIVING = sum(keep_probability(rank, 1000) for rank in range(1, 1001)) / 1000  # share that length-biased selection keeps
+SELECTED = sum(keep_probability(rank, 1000) for rank in range(1, 1001)) / 1000  # share that length-biased selection keeps
 
 
 @dataclass(frozen=True)
 class Step:
-    """A node of the DAG and what it would take."""
+    """A node of the DAG with its estimated cost."""
 
     iteration: int
     stage: str
@@ -45,23 +44,24 @@ def _steps(config: Config, iterations: int, shards: int, nodes: int, run: Path |
     def rate(stage: str, iteration: int, max_tokens: int) -> Rate:
         return (measured(run, stage, iteration) if run else None) or assumed(stage, iteration, max_tokens)
 
-    engines, trainers = shards * config.engine.tensor_parallel, nodes * config.finetune.processes
+    gpus = config.engine.tensor_parallel_size  # of one engine
+    engines, trainers = shards * gpus, nodes * config.finetune.runtime.nproc_per_node
     prompts = float(benchmark_rows(config))
     for k in range(iterations + 1):
         if k:
-            rows = config.augment.instructions
-            after, proposals = "" if k == 1 else f"iteration {k - 1}", rate("augment", k, config.augment.sampling.max_tokens)
-            one = _step(k, "augment", after, rows, config.engine.tensor_parallel, proposals)
-            yield one
-            answers = one.rows_out * config.generate.responses
-            two = _step(k, "generate", "augment", answers, engines, rate("generate", k, config.generate.sampling.max_tokens), shards)
-            yield two
-            drafts = two.rows_out * config.expand.extensions * (SURVIVING if config.expand.length_biased_selection else 1.0)
-            three = _step(k, "expand", "generate", drafts, engines, rate("expand", k, config.expand.sampling.max_tokens), shards)
-            yield three
-            kept = three.rows_out * (SURVIVING if config.finetune.length_biased_selection else 1.0)
+            after = "" if k == 1 else f"iteration {k - 1}"
+            proposals = rate("augment", k, config.augment.sampling.max_tokens)
+            augment = _step(k, "augment", after, config.augment.instructions, gpus, proposals)
+            yield augment
+            responses = augment.rows_out * config.generate.responses
+            generate = _step(k, "generate", "augment", responses, engines, rate("generate", k, config.generate.sampling.max_tokens), shards)
+            yield generate
+            drafts = generate.rows_out * config.expand.extensions * (SELECTED if config.expand.length_biased_selection else 1.0)
+            expand = _step(k, "expand", "generate", drafts, engines, rate("expand", k, config.expand.sampling.max_tokens), shards)
+            yield expand
+            selected = expand.rows_out * (SELECTED if config.finetune.length_biased_selection else 1.0)
             for role, limit in (("generator", config.finetune.max_tokens_generator), ("extender", config.finetune.max_tokens_extender)):
-                yield _step(k, role, "expand", kept, trainers, rate(role, k, limit), trainers, config.finetune.epochs)
+                yield _step(k, role, "expand", selected, trainers, rate(role, k, limit), trainers, config.finetune.num_train_epochs)
         scores = rate("evaluate", k, config.evaluate.sampling.max_tokens)
         yield _step(k, "evaluate", "generator" if k else "", prompts, engines, scores, shards)
 
@@ -72,15 +72,9 @@ def _step(k: int, stage: str, after: str, rows: float, gpus: int, rate: Rate, pr
 
 
 def benchmark_rows(config: Config) -> int:
-    """Of the built-in benchmark, ruler and guard, in the config's languages."""
-    folder = resources.files("lengthen.common") / "benchmarks"
-
-    def count(name: str) -> int:
-        lines = (folder / name).read_text(encoding="utf-8").splitlines()
-        return sum(json.loads(line)["language"] in config.languages for line in lines)
-
-    guard = count("guard.jsonl") if config.evaluate.guard else 0
-    return (count("builtin.jsonl") + count("ruler.jsonl") * len(config.evaluate.ruler) + guard) * config.evaluate.samples
+    """Rows of one evaluation without a --benchmark file: `samples` answers to a prompt, one loss of a given answer."""
+    cases = [*load_benchmark(None, config)[0], *load_ruler(config), *load_forgetting(config)]
+    return sum(config.evaluate.samples if case.given is None else 1 for case in cases)
 
 
 def table_of(steps: list[Step]) -> Table:
@@ -92,5 +86,5 @@ def table_of(steps: list[Step]) -> Table:
         table.add_row(str(step.iteration), step.stage, step.after, *numbers, f"{step.gpu_hours:,.1f}", step.source)
     table.add_section()
     total = sum(step.gpu_hours for step in steps)
-    table.add_row("", "together", "", "", "", f"{sum(step.tokens for step in steps):,.0f}", "", "", f"{total:,.1f}", "")
+    table.add_row("", "total", "", "", "", f"{sum(step.tokens for step in steps):,.0f}", "", "", f"{total:,.1f}", "")
     return table

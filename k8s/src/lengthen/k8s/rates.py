@@ -1,7 +1,7 @@
-"""What a stage makes of its rows and how fast: measured in a run's manifests where there are any, else stated assumptions.
+"""A stage's yield, tokens and speed: measured in a run's manifests where they exist, else assumed.
 
-Assumptions are the paper's (arXiv 2410.23933: a base model writes about 1,000 words, and each iteration doubles them) and what
-this project's own runs showed of small models.
+The assumptions come from the paper (arXiv 2410.23933: a base model writes about 1,000 words, and each iteration doubles them)
+and from this project's own runs of small models.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from lengthen.common.store.manifest import Manifest, read_manifest
 
 BASE_WORDS = 1000
 TOKENS_PER_WORD = 1.4
-ENGINE_TOKENS = 2500.0  # a second of one engine with a 7B model on a GPU with 80 GB, at long sequences
-TRAINING_TOKENS = 2500.0  # a second of one GPU: LoRA on 7B, bf16, with checkpointing: 46 GFLOP a token at 115 TFLOP/s
+ENGINE_TOKENS = 2500.0  # a second, of one engine with a 7B model on a GPU with 80 GB, at long sequences
+TRAINING_TOKENS = 2500.0  # a second, of one GPU: LoRA on 7B, bf16, gradient checkpointing: 46 GFLOP a token at 115 TFLOP/s
 
 ASSUMED = (
     f"the base model writes {BASE_WORDS:,} words an answer, each iteration doubles them; {TOKENS_PER_WORD} tokens a word",
     "augment spends 150 tokens on an instruction; 95 % of the answers are kept, at 1.3 times their tokens",
-    "60 % of the drafts grow, at 13 tokens generated for each word of an expansion (measured on a 135M model; larger ones need fewer)",
-    f"an engine writes {ENGINE_TOKENS:,.0f} tokens/s, a GPU trains on {TRAINING_TOKENS:,.0f} tokens/s (a 7B model on 80 GB)",
+    "60 % of the drafts are expanded, with 13 tokens generated for each word of an expansion (measured on a 135M model)",
+    f"an engine generates {ENGINE_TOKENS:,.0f} tokens/s, a GPU trains on {TRAINING_TOKENS:,.0f} tokens/s (a 7B model on 80 GB)",
 )
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Of one stage in one iteration."""
+    """Yield, tokens and speed of one stage in one iteration."""
 
     yielded: float  # rows out for a row in
-    tokens: float  # generated, or trained on once, for a row in
-    speed: float  # tokens a second of one engine or training process
+    tokens: float  # generated, or trained on in one epoch, for a row in
+    speed: float  # tokens a second, of one engine or training process
     source: str = "assumed"
 
 
 def words(iteration: int) -> float:
-    """Of an answer of the generator that iteration `iteration` begins with."""
+    """Words of an answer of the generator that iteration `iteration` starts with."""
     return BASE_WORDS * 2.0 ** max(0, iteration - 1)
 
 
@@ -56,7 +56,7 @@ _FOLDERS = {"augment": "instructions", "generate": "responses", "expand": "expan
 
 
 def measured(run: Path, stage: str, iteration: int) -> Rate | None:
-    """From the newest iteration up to `iteration` that has the stage. Its answers are taken to double in each one since."""
+    """From the newest iteration up to `iteration` with this stage. Answers are assumed to double in each iteration after it."""
     for before in range(iteration, -1, -1):
         manifest = read_manifest(run / f"iter-{before:02d}" / _FOLDERS.get(stage, stage))
         if manifest and manifest.rows_in and manifest.tokens and manifest.seconds:
@@ -66,7 +66,7 @@ def measured(run: Path, stage: str, iteration: int) -> Rate | None:
 
 
 def _rate(manifest: Manifest, growth: float, source: str) -> Rate:
-    left = manifest.rows_in - manifest.rejected.get("selected_out", 0)  # the plan counts the selection by itself
+    left = manifest.rows_in - manifest.rejected.get("selected_out", 0)  # the plan computes the selection itself
     yielded = manifest.rows_out / left if left else 0.0
     trained = manifest.summary.get("tokens_per_second")
     speed = float(trained) / max(1, int(manifest.summary.get("ranks", 1))) if trained else manifest.tokens / manifest.seconds

@@ -1,4 +1,4 @@
-"""A run as objects of the cluster: the ConfigMap with its settings, and the Workflow."""
+"""A run as objects of the cluster: the ConfigMap with its settings and files, and the Workflow."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from lengthen.common.config import Config
-from lengthen.common.errors import UserError
+from lengthen.common.config.load import Config
+from lengthen.common.process.errors import UserError
 from lengthen.k8s.manifests import Document
 from lengthen.k8s.names import check_iteration, check_model_folder, check_model_source, check_run, check_store
 
 _LABELS = {"app.kubernetes.io/part-of": "lengthen"}
-_MAX_FILES = 900_000  # bytes: a ConfigMap takes a MiB, names and all
+_MAX_FILES = 900_000  # bytes: a ConfigMap may have 1 MiB, names included
 _MOUNTED = "/etc/lengthen"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is submitted: checked when it is made.
+    """What is submitted. Its values are checked when it is created.
 
     Raises:
-        UserError: a name, number or place that can't be used on a cluster.
+        UserError: a name, number, folder or address that can't be used on a cluster.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Run:
     nodes: int = 1
     store: str = "/runs"
     model_source: str = ""
-    release: bool = False  # a release after the last iteration, too
+    release: bool = False  # a release after the last iteration
     files: dict[str, str] = field(default_factory=dict)  # seeds.jsonl, benchmark.jsonl
 
     def __post_init__(self) -> None:
@@ -45,18 +45,18 @@ class Run:
         check_model_source(self.model_source)
         if self.shards < 1 or self.nodes < 1:
             raise UserError("shards and nodes must be 1 or more")
-        finetune = self.config.finetune
-        if finetune.rows_per_step % (at_once := finetune.rows_per_device * finetune.processes * self.nodes):
+        finetune, runtime = self.config.finetune, self.config.finetune.runtime
+        if finetune.train_batch_size % (at_once := runtime.per_device_train_batch_size * runtime.nproc_per_node * self.nodes):
             raise UserError(
-                f"finetune.rows_per_step: {finetune.rows_per_step} is no multiple of rows_per_device x processes x nodes; "
-                f"set it to a multiple of {at_once}"
+                f"finetune.train_batch_size: {finetune.train_batch_size} is not a multiple of "
+                f"per_device_train_batch_size x nproc_per_node x nodes; set it to a multiple of {at_once}"
             )
         if (size := sum(len(text.encode()) for text in self.data.values())) > _MAX_FILES:
-            raise UserError(f"config, seeds and benchmark have {size:,} bytes together; a ConfigMap takes {_MAX_FILES:,}")
+            raise UserError(f"config, seeds and benchmark have {size:,} bytes together; a ConfigMap holds at most {_MAX_FILES:,}")
 
     @property
     def data(self) -> dict[str, str]:
-        """The files that the pods find in /etc/lengthen."""
+        """The files that are mounted in the pods at /etc/lengthen."""
         return {"config.yaml": yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), **self.files}
 
     @property
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def workflow_name(self) -> str:
-        """Of run, iteration and the digest of everything else, so that the same submit meets its own Workflow again."""
+        """From run, iteration and a digest of everything else, so that the same submit always names the same Workflow."""
         return f"{self.name}-n{self.iteration}-{_digest([self.data, self.parameters, self.release])}"
 
     @property
@@ -84,25 +84,25 @@ class Run:
             "benchmark": f"{_MOUNTED}/benchmark.jsonl" if "benchmark.jsonl" in self.files else "",
             "model": self.model_source,
             "model-folder": str(self.config.model.path),
-            "engine-gpus": str(self.config.engine.tensor_parallel),
-            "training-gpus": str(self.config.finetune.processes),
+            "engine-gpus": str(self.config.engine.tensor_parallel_size),
+            "training-gpus": str(self.config.finetune.runtime.nproc_per_node),
             "training-nodes": str(self.nodes),
             **self._release,
         }
 
     @property
     def _release(self) -> dict[str, str]:
-        """As in the Makefile: of two answers that are alike the one in the earlier input stays, so the longest come first."""
-        folder, iterations = f"{self.root}/release-{self.iteration:02d}", range(1, self.iteration + 1)
-        here = {number: f"{self.root}/iter-{number:02d}" for number in iterations}
-        longest = [f"{here[number]}/expansions" for number in reversed(iterations)]
-        shorter = [f"{here[number]}/responses" for number in reversed(iterations)]
+        """As in the Makefile: of two near duplicates the answer in the earlier input is kept, so the longest come first."""
+        release, iterations = f"{self.root}/release-{self.iteration:02d}", range(1, self.iteration + 1)
+        folders = {number: f"{self.root}/iter-{number:02d}" for number in iterations}
+        expansions = [f"{folders[number]}/expansions" for number in reversed(iterations)]
+        responses = [f"{folders[number]}/responses" for number in reversed(iterations)]
         return {
-            "release": folder,
+            "release": release,
             "release-iteration": str(self.iteration + 1),
-            "release-generator": f"{here[self.iteration]}/generator",
-            "release-instructions": " ".join(f"{here[number]}/instructions" for number in iterations),
-            "release-answers": " ".join([*longest, f"{folder}/responses", *shorter]),
+            "release-generator": f"{folders[self.iteration]}/generator",
+            "release-instructions": " ".join(f"{folders[number]}/instructions" for number in iterations),
+            "release-answers": " ".join([*expansions, f"{release}/responses", *responses]),
         }
 
 
@@ -117,7 +117,7 @@ def config_map(run: Run, namespace: str) -> Document:
 
 
 def workflow(run: Run, namespace: str) -> Document:
-    """The Workflow. One of a run works at a time: another one of the same run waits for the mutex."""
+    """The Workflow. A mutex lets only one Workflow of a run work at a time; another one waits."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -136,7 +136,7 @@ def workflow(run: Run, namespace: str) -> Document:
 
 
 def read_file(path: Path) -> str:
-    """Raises: UserError: not a text file."""
+    """Raises: UserError: missing, or not a text file."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,1 +1,1 @@
-"""The engine: where text comes from, behind one small protocol (`protocol.py`)."""
+"""Engines: they generate text, behind one small protocol (`protocol.py`)."""

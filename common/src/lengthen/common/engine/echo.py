@@ -1,7 +1,7 @@
-"""Echo: an engine without a model. The same prompt and seed give the same text; its dials imitate a model's faults.
+"""Echo: an engine without a model, for tests and for trying the pipeline in seconds.
 
-For trying the pipeline in seconds, and for tests. Its texts are random words in sentences and paragraphs, and longer for
-a longer prompt, so that expansions grow. A Chinese prompt is answered in Chinese characters.
+The same prompt and seed give the same text. Texts are random words in sentences and paragraphs. A longer prompt gives a longer
+text, so that expansions grow. A Chinese prompt gives Chinese characters. Settings imitate a model's faults.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import math
 import random
 from typing import Any
 
-from lengthen.common.config import Config
-from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.config.load import Config
+from lengthen.common.engine.protocol import Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.model.adapter import Adapter
 from lengthen.common.text.languages import detect
 from lengthen.common.text.words import count_words
 
@@ -23,7 +24,7 @@ _CHARACTERS = (
     "春夏秋冬山水风云花草树木鸟鱼日月星光早晚东南西北城市乡村老师学生朋友家人父母孩子房屋道路桥梁河流田野书信"
     "文字故事音乐画面声音颜色时间地方世界生活工作思考记忆希望问题方法结果原因变化开始发现走看听说写读想问做来去"
 )
-_PIECE = 5  # words in one piece of a stream
+_PIECE = 5  # words in one piece of the stream
 
 
 class EchoEngine:
@@ -32,8 +33,8 @@ class EchoEngine:
     control_tokens = frozenset({"<|im_start|>", "<|im_end|>", "<|endoftext|>"})
 
     def __init__(self, config: Config) -> None:
-        self.dials = config.echo
-        self.context_tokens = config.model.context_tokens
+        self.settings = config.echo
+        self.context_tokens = config.model.max_model_len
 
     async def complete(
         self, prompt: Prompt, sampling: SamplingParameters, *, adapter: Adapter | None = None, watch: WatchFunction | None = None
@@ -41,8 +42,8 @@ class EchoEngine:
         room = self.context_tokens - self.count_tokens(prompt)
         if room < 1:
             raise PromptTooLong(f"{self.count_tokens(prompt)} tokens of prompt in a context of {self.context_tokens}")
-        if self.dials.latency_seconds:
-            await asyncio.sleep(self.dials.latency_seconds)
+        if self.settings.latency_seconds:
+            await asyncio.sleep(self.settings.latency_seconds)
         if sampling.json_schema:
             document = self._document(json.loads(sampling.json_schema), self._random(prompt, sampling.seed, adapter))
             return Completion(document, count_words(document), "stop")
@@ -57,14 +58,14 @@ class EchoEngine:
         return Completion(written, min(len(words), limit), "stop" if len(words) <= limit else "length")
 
     async def score(self, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
-        """The first continuation is the likely one, by a factor of 2 to 20."""
+        """The first continuation is 2 to 20 times more likely than the others."""
         factor = self._random(prompt, 0, adapter).uniform(2, 20)
         return [math.log(0.9)] + [math.log(0.9 / factor)] * (len(continuations) - 1)
 
     def count_tokens(self, prompt: Prompt) -> int:
         return count_words(prompt.user) + count_words(prompt.prefill)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         pass
 
     def _random(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> random.Random:
@@ -72,23 +73,23 @@ class EchoEngine:
         return random.Random(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest())
 
     def _document(self, schema: dict[str, Any], dice: random.Random) -> str:
-        """A JSON object of a schema whose properties are integers within bounds, and texts."""
+        """A JSON object of a schema whose properties are bounded integers and strings."""
         kinds = schema["properties"]
         return json.dumps(
             {name: dice.randint(kind["minimum"], kind["maximum"]) if kind["type"] == "integer" else "echo" for name, kind in kinds.items()}
         )
 
     def _words(self, prompt: Prompt, seed: int, adapter: Adapter | None) -> list[str]:
-        """The text, a word an item, white space and stops included."""
+        """The words of the text, with white space and punctuation."""
         dice = self._random(prompt, seed, adapter)
-        count = max(1, round(self.dials.words * dice.uniform(0.7, 1.3) + self.dials.growth * count_words(prompt.user)))
+        count = max(1, round(self.settings.words * dice.uniform(0.7, 1.3) + self.settings.growth * count_words(prompt.user)))
         chinese = detect(prompt.user) == "zh"
         words = [dice.choice(_CHARACTERS) if chinese else "".join(dice.choices(_SYLLABLES, k=3)) for _ in range(count)]
         fault = dice.random()
-        if fault < self.dials.loop_share:
+        if fault < self.settings.loop_share:
             words = words[: count // 2] + words[:12] * (count // 24 + 4)
         ends = [number % 12 == 11 or number == len(words) - 1 for number in range(len(words))]
-        if self.dials.loop_share <= fault < self.dials.loop_share + self.dials.cut_share:
+        if self.settings.loop_share <= fault < self.settings.loop_share + self.settings.cut_share:
             ends[-1] = False
         punctuated = _chinese if chinese else _spaced
         return [punctuated(number, word, ends) for number, word in enumerate(words)]

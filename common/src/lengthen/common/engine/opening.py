@@ -1,18 +1,28 @@
-"""Which engine: the heavy import comes last, when a stage is sure that there is work."""
+"""Start the engine of the wanted kind. Its heavy imports come last, when the stage knows that there is work."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from lengthen.common.config import Config
-from lengthen.common.engine.protocol import Adapter, Engine
-from lengthen.common.errors import UserError
+from lengthen.common.config.load import Config
+from lengthen.common.engine.protocol import Engine
+from lengthen.common.model.adapter import Adapter
+from lengthen.common.process.errors import UserError
 
-ENGINES = ("vllm", "openai", "echo")
+
+@asynccontextmanager
+async def open_engine(kind: str, config: Config, adapters: list[Adapter], with_base: bool = False) -> AsyncIterator[Engine]:
+    """An engine that serves these adapters, closed at the end. It serves the base model too if there are none, or `with_base`."""
+    engine = await _start(kind, config, adapters, with_base)
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
-def open_engine(kind: str, config: Config, adapters: list[Adapter], with_base: bool = False) -> Engine:
-    """Start an engine that can serve these adapters; the base model too, if there are none or `with_base` says so."""
+async def _start(kind: str, config: Config, adapters: list[Adapter], with_base: bool) -> Engine:
     if kind == "echo":
         from lengthen.common.engine.echo import EchoEngine
 
@@ -20,7 +30,7 @@ def open_engine(kind: str, config: Config, adapters: list[Adapter], with_base: b
     if kind == "openai":
         from lengthen.common.engine.openai_engine import OpenaiEngine
 
-        return OpenaiEngine(config, adapters)
+        return await OpenaiEngine.connect(config, adapters)
     if importlib.util.find_spec("vllm") is None:
         raise UserError("--engine vllm: vLLM is not installed; run `make setup`, or try the pipeline with --engine echo")
     from lengthen.common.engine.vllm_engine import VllmEngine

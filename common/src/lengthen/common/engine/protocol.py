@@ -1,17 +1,18 @@
-"""What every engine offers: `complete` a prompt, `score` continuations, count tokens.
+"""The interface of every engine: `complete` a prompt, `score` continuations, count tokens.
 
-A prompt is chat messages plus, where wanted, a *prefill*: the beginning of the assistant's own answer, from which the
-model goes on. The tokenizer's chat template turns both into tokens, in inference and in training alike (`chat.py`).
+A prompt is a user message and, optionally, a *prefill*: the beginning of the assistant's answer, which the model continues. The
+tokenizer's chat template turns both into tokens, in the same way for inference and training (`chat.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-# Fed each new piece of a text; a reason stops the request, which then finishes with that reason.
+from lengthen.common.model.adapter import Adapter
+
+# Called with each new piece of a text. A returned reason stops the request, and becomes its finish reason.
 WatchFunction = Callable[[str], str | None]
 
 
@@ -31,38 +32,30 @@ class SamplingParameters:
     repetition_penalty: float
     max_tokens: int
     seed: int  # [0, 2**31)
-    json_schema: str | None = None  # the answer has to be a JSON document of this schema
+    json_schema: str | None = None  # the answer must be a JSON document of this schema
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model wrote after the prompt (and after the prefill, which is not repeated here)."""
+    """The text that the model generated after the prompt and its prefill, without them."""
 
     text: str
     tokens: int  # generated
-    finish_reason: str  # "stop": the model ended it; "length": the limit did; otherwise the watch's reason
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A LoRA adapter's folder and the digest of its weights."""
-
-    path: Path
-    sha256: str
+    finish_reason: str  # "stop": the model ended the text; "length": the token limit did; otherwise the watch's reason
 
 
 class PromptTooLong(Exception):
-    """A prompt leaves no room in the context. Rows with such a prompt are rejected as `over_context`."""
+    """A prompt fills the context, so nothing can be generated. Its row is rejected as `over_context`."""
 
 
 class Engine(Protocol):
     control_tokens: frozenset[str]
-    """The tokenizer's special tokens: text that contains one is refused, as it would steer the template."""
+    """The tokenizer's special tokens. A text that contains one is rejected, because it would act as a control token in a prompt."""
 
     async def complete(
         self, prompt: Prompt, sampling: SamplingParameters, *, adapter: Adapter | None = None, watch: WatchFunction | None = None
     ) -> Completion:
-        """The model's continuation. Answers are cut to the room that the context leaves.
+        """The model's continuation. Its length is limited to what is left of the context.
 
         Raises:
             PromptTooLong: the prompt fills the context.
@@ -71,9 +64,9 @@ class Engine(Protocol):
         ...
 
     async def score(self, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
-        """The log-probability (nats) of each continuation as the answer's beginning."""
+        """The log-probability (nats) of each continuation as the beginning of the answer."""
         ...
 
     def count_tokens(self, prompt: Prompt) -> int: ...
 
-    def close(self) -> None: ...
+    async def close(self) -> None: ...

@@ -1,7 +1,7 @@
-"""vLLM as the engine: `LLMEngine`, driven by one thread of ours under an asynchronous face.
+"""vLLM as the engine: an `LLMEngine` in a thread, behind an async API.
 
-All requests of a stage share one engine, so rows at different steps are decoded together (continuous batching), the
-shared beginnings of prompts are computed once, and the base model and its adapters live side by side.
+All requests of a stage share one engine. So rows at different steps are decoded together (continuous batching), common prefixes
+of prompts are computed once, and the base model and its adapters are served by the same engine.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lengthen.common.chat import Chat
-from lengthen.common.config import Config
-from lengthen.common.engine.protocol import Adapter, Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
-from lengthen.common.errors import TransientError, UserError
-from lengthen.common.merging import merge
+from lengthen.common.config.load import Config
+from lengthen.common.engine.chat import Chat
+from lengthen.common.engine.protocol import Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.model.adapter import Adapter
+from lengthen.common.model.merging import merge
+from lengthen.common.process.errors import TransientError, UserError
 
-# In this process: nothing is left behind when the stage is killed. All cores compute: no front end needs one of its own.
+# Run vLLM in this process, so that no process remains when the stage is killed. Use all cores: there is no front-end process.
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}")
-# Its warnings are about choices that are made here on purpose; set the variable to see them.
+# vLLM warns about settings that are chosen here on purpose; set the variable to see the warnings.
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -45,10 +46,10 @@ class _Request:
 
 
 class VllmEngine:
-    """See `protocol.Engine`. One for a process: vLLM doesn't give all of its memory back."""
+    """See `protocol.Engine`. At most one for each process, because vLLM does not release all of its memory."""
 
     def __init__(self, config: Config, adapters: list[Adapter], with_base: bool = False) -> None:
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_cache_gib))
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_kvcache_space_gib))
         logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")  # its own use of torch
         from vllm import EngineArgs
@@ -57,29 +58,29 @@ class VllmEngine:
 
         self.chat = Chat(config.model.path)
         self.control_tokens = self.chat.control_tokens
-        self.context_tokens = config.model.context_tokens
+        self.context_tokens = config.model.max_model_len
         lora: dict[str, Any] = {}
         # On a CPU a single adapter is merged into the weights first: vLLM's LoRA kernels make a small model 2.5 times slower
-        # there (49 against 126 tokens/s), and merging takes seconds.
+        # there (49 instead of 126 tokens/s), and merging takes seconds.
         self._merged = len(adapters) == 1 and not with_base and current_platform.is_cpu()
         if adapters and not self._merged:
-            lora = {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _rank(config.finetune.lora.rank)}
+            lora = {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _max_lora_rank(config.finetune.lora.r)}
         arguments = EngineArgs(
             model=str(config.model.path),
             trust_remote_code=False,
             load_format="safetensors",
             use_tqdm_on_load=False,
             dtype=config.model.dtype,
-            max_model_len=config.model.context_tokens,
-            max_num_seqs=config.engine.sequences,
-            enforce_eager=config.engine.eager,
-            gpu_memory_utilization=config.engine.gpu_memory_share,
-            tensor_parallel_size=config.engine.tensor_parallel,
-            distributed_executor_backend="uni" if config.engine.tensor_parallel == 1 else None,
+            max_model_len=config.model.max_model_len,
+            max_num_seqs=config.engine.max_num_seqs,
+            enforce_eager=config.engine.enforce_eager,
+            gpu_memory_utilization=config.engine.gpu_memory_utilization,
+            tensor_parallel_size=config.engine.tensor_parallel_size,
+            distributed_executor_backend="uni" if config.engine.tensor_parallel_size == 1 else None,
             enable_prefix_caching=True,
-            # White space between the parts of a document is not the model's to choose: a poor one would never end it.
+            # A weak model may generate white space between the parts of a document without end.
             structured_outputs_config={"backend": "guidance", "disable_any_whitespace": True},
-            **_whole_prefills(config.model.context_tokens),
+            **_without_chunked_prefill(config.model.max_model_len),
             **lora,
         )
         try:
@@ -89,13 +90,13 @@ class VllmEngine:
                     merge(config.model.path, adapters[0].path, Path(arguments.model), config.model.dtype)
                 self._engine = LLMEngine.from_engine_args(arguments)
         except ValueError as error:
-            raise UserError(f"vLLM refuses {config.model.path}: {' '.join(str(error).split())[:400]}") from error
-        # A name and an id of its own for each adapter: vLLM may serve cached blocks of an adapter of the same name.
+            raise UserError(f"vLLM can't load {config.model.path}: {' '.join(str(error).split())[:400]}") from error
+        # Each adapter has its own name and id: vLLM may serve cached blocks of another adapter with the same name.
         self._lora_ids = {adapter.sha256: number for number, adapter in enumerate(adapters, start=1)}
         self._names = itertools.count()
         self._requests: dict[str, _Request] = {}
-        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._drive, name="vllm", daemon=True)
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run_engine, name="vllm", daemon=True)
         self._thread.start()
 
     async def complete(
@@ -140,22 +141,22 @@ class VllmEngine:
         return list(await asyncio.gather(*jobs))
 
     async def _score_by_token(self, before: list[int], ids: list[int], adapter: Adapter | None) -> float:
-        """A request a token, each with the one before in the cache: with LoRA, vLLM 0.32 can't compute the log-probabilities of
-        a prompt (its LoRA kernel takes the number of requests for the number of tokens, and the engine dies)."""
+        """One request for each token, with the tokens before it in the cache: with LoRA, vLLM 0.32 can't compute the
+        log-probabilities of a prompt (its LoRA kernel confuses the number of requests with the number of tokens, and crashes)."""
         from vllm import SamplingParams
 
         jobs = []
-        for place, token in enumerate(ids):
+        for n, token in enumerate(ids):
             parameters = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=[token])
-            jobs.append(self._submit(before + ids[:place], parameters, adapter, _choice_log_probabilities([token])))
+            jobs.append(self._submit(before + ids[:n], parameters, adapter, _choice_log_probabilities([token])))
         return float(sum([first for [first] in await asyncio.gather(*jobs)]))
 
     def count_tokens(self, prompt: Prompt) -> int:
         return len(self.chat.encode(prompt))
 
-    def close(self) -> None:
-        self._inbox.put(None)
-        self._thread.join(timeout=30)
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join, 30)
 
     async def _submit(
         self,
@@ -178,29 +179,29 @@ class VllmEngine:
                 self._engine.abort_request([name])
 
         if not self._thread.is_alive():
-            raise TransientError("the vLLM engine has stopped")
-        self._inbox.put(add)
+            raise TransientError("the vLLM engine has stopped; run the same command again")
+        self._jobs.put(add)
         try:
             return await request.future
         except asyncio.CancelledError:
-            self._inbox.put(drop)
+            self._jobs.put(drop)
             raise
 
     def _lora(self, adapter: Adapter | None) -> Any:
         if self._merged and adapter is None:
-            raise RuntimeError("this engine serves the model merged with its one adapter; the base model isn't in it")
+            raise RuntimeError("this engine serves the model merged with its adapter, not the base model")
         if adapter is None or self._merged:
             return None
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(adapter.sha256, self._lora_ids[adapter.sha256], str(adapter.path))
 
-    def _drive(self) -> None:
-        """The engine's thread: take what was asked, step, hand out what came. Only this thread touches the engine."""
+    def _run_engine(self) -> None:
+        """The engine's thread: run waiting jobs, step the engine, dispatch its outputs. Only this thread uses the engine."""
         try:
-            while self._serve_inbox():
+            while self._run_jobs():
                 for output in self._engine.step():
-                    self._hand_out(output)
+                    self._dispatch(output)
         except BaseException as error:
             failure = TransientError(f"the vLLM engine failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
@@ -208,18 +209,18 @@ class VllmEngine:
                 _resolve(request, failure)
             raise
 
-    def _serve_inbox(self) -> bool:
-        """Run what is waiting; wait for something while the engine is idle. False when told to end."""
+    def _run_jobs(self) -> bool:
+        """Run the waiting jobs; wait for one while the engine is idle. False when the engine is to be closed."""
         while True:
             try:
-                job = self._inbox.get(block=not self._engine.has_unfinished_requests())
+                job = self._jobs.get(block=not self._engine.has_unfinished_requests())
             except queue.Empty:
                 return True
             if job is None:
                 return False
             job()
 
-    def _hand_out(self, output: Any) -> None:
+    def _dispatch(self, output: Any) -> None:
         request = self._requests.get(output.request_id)
         if request is None:
             return
@@ -234,9 +235,9 @@ class VllmEngine:
             _resolve(request, request.finish(request, output, reason or str(piece.finish_reason)))
 
 
-def _whole_prefills(context_tokens: int) -> dict[str, Any]:
-    """On a CPU, never compute a part of a prompt: vLLM 0.32 would rewind the request's seeded generator after it, which
-    a CPU generator can't do ("CPU Generator does not use offset")."""
+def _without_chunked_prefill(context_tokens: int) -> dict[str, Any]:
+    """On a CPU, disable chunked prefill: after a chunk, vLLM 0.32 resets the offset of the request's seeded generator, which a
+    CPU generator does not have ("CPU Generator does not use offset")."""
     from vllm.platforms import current_platform
 
     if not current_platform.is_cpu():
@@ -281,9 +282,9 @@ def _resolve(request: _Request, result: Any) -> None:
     request.loop.call_soon_threadsafe(set_result)
 
 
-def _rank(rank: int) -> int:
-    """The smallest maximum rank that vLLM offers for an adapter of this rank."""
+def _max_lora_rank(rank: int) -> int:
+    """The smallest `max_lora_rank` of vLLM for an adapter of this rank."""
     for offered in (8, 16, 32, 64, 128, 256, 320, 512):
         if rank <= offered:
             return offered
-    raise UserError(f"finetune.lora.rank: {rank} is more than vLLM can serve (512)")
+    raise UserError(f"finetune.lora.r: {rank} is more than vLLM supports (512); set a smaller rank")

@@ -1,7 +1,7 @@
-"""From the journal to the final parts: sorted by id, in bounded memory, the same bytes whatever the journal's files.
+"""Turn the journal into the final parts: sorted by id, in bounded memory, with bytes that do not depend on the journal's files.
 
-Rows are dealt into buckets by the beginning of their id (a hash, so buckets are even), and each bucket is sorted in
-memory and becomes one part. Parts are written in the writer's scratch folder and put into place.
+Rows are divided into buckets by the first digits of their ids (hashes, so buckets have equal sizes). Each bucket is sorted in
+memory and becomes one part. Parts are written in the writer's scratch folder, then moved into the dataset.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from lengthen.common.store.files import disk_errors
 from lengthen.common.store.journal import Journal
-from lengthen.common.store.lock import Hold
+from lengthen.common.store.lock import DatasetLock
 from lengthen.common.store.manifest import Part
-from lengthen.common.store.place import Folder, file_digest
+from lengthen.common.store.paths import Folder, file_digest
 
-BUCKET_BYTES = 32 * 2**20  # of text; sorting and encoding take a few times that
+BUCKET_BYTES = 32 * 2**20  # of text; sorting and encoding need a few times as much memory
 _ROW_GROUP = 1024
 
 
@@ -28,7 +28,7 @@ def compact(journal: Journal, root: Folder, folder: str = ".") -> tuple[list[Par
     """Write `root/folder/part-*.parquet` from everything in the journal.
 
     Returns:
-        The parts, and the content digest over all rows in order of their ids.
+        The parts, and the digest of all rows in order of their ids.
     """
     size = sum(_text_bytes(batch) for batch in journal.batches())
     buckets = 1 if size <= BUCKET_BYTES else min(4096, 2 ** (size // BUCKET_BYTES).bit_length())
@@ -45,7 +45,7 @@ def compact(journal: Journal, root: Folder, folder: str = ".") -> tuple[list[Par
 
 
 class RowDigest:
-    """A digest over rows in order of their ids, whatever the parts and shards they lie in."""
+    """A digest of rows in order of their ids. It does not depend on their division into parts and shards."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -66,7 +66,6 @@ def _sorted_buckets(journal: Journal, buckets: int) -> Iterator[pa.Table]:
     scratch.mkdir()
     paths = [scratch / f"{number:04d}.arrow" for number in range(buckets)]
     writers = [pa.ipc.new_file(path, schema) for path in paths]
-    # Writing buckets is writing the whole dataset once more: the disk can be full here too.
     for batch in journal.batches():
         rows_of: dict[int, list[int]] = {}
         for index, row in enumerate(batch.column("id").to_pylist()):
@@ -83,7 +82,7 @@ def _sorted_buckets(journal: Journal, buckets: int) -> Iterator[pa.Table]:
 
 
 def _sorted(table: pa.Table) -> pa.Table:
-    """By id, each id once: a row can stand in the journal twice when a writer was taken for dead and wasn't."""
+    """Sort by id and drop duplicates: two writers may both have journalled a row, if one lost its lock while it was still running."""
     ordered = table.sort_by("id").combine_chunks()
     ids = ordered.column("id")
     repeated = pc.equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1)))
@@ -93,11 +92,11 @@ def _sorted(table: pa.Table) -> pa.Table:
     return ordered.filter(first).combine_chunks()
 
 
-def _write_part(table: pa.Table, root: Folder, folder: str, number: int, lock: Hold) -> Part:
+def _write_part(table: pa.Table, root: Folder, folder: str, number: int, lock: DatasetLock) -> Part:
     encoded = lock.scratch / f"part-{number:05d}.parquet"
     with disk_errors(encoded, table.nbytes):
         pq.write_table(table, encoded, compression="zstd", row_group_size=_ROW_GROUP)
-    # The name holds a digest of the content: two writers can't put different rows under one name.
+    # With a digest of the content in the name, two writers can't write different rows to the same name.
     sha256, size = file_digest(encoded), encoded.stat().st_size
     name = f"part-{number:05d}-{sha256[:12]}.parquet"
     lock.put(encoded, root / folder / name)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and their digests."""
+"""Atomic file writes, and cached digests of large files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from lengthen.common.errors import TransientError
-from lengthen.common.store.place import file_digest
+from lengthen.common.process.errors import TransientError
+from lengthen.common.store.paths import file_digest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lengthen"
 _DIGESTS = CACHE / "digests.json"
@@ -20,16 +20,16 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 @contextmanager
-def disk_errors(path: Path, need: int = 0) -> Iterator[None]:
-    """Turn a full or failing disk into a TransientError that names the path and the bytes that were to be written."""
+def disk_errors(path: Path, size: int = 0) -> Iterator[None]:
+    """Raise a full or failing disk as a TransientError that names the path and the number of bytes to write."""
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
-        wanted = f" ({need:,} bytes to write before compression, {_free(path)} free)" if need else ""
-        remedy = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "look at the disk"
-        raise TransientError(f"{path}: {os.strerror(error.errno)}{wanted}; {remedy} and run the same command again") from error
+        needed = f" ({size:,} bytes to write before compression, {_free(path)} free)" if size else ""
+        fix = "free disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the disk"
+        raise TransientError(f"{path}: {os.strerror(error.errno)}{needed}; {fix} and run the same command again") from error
 
 
 def _free(path: Path) -> str:
@@ -39,7 +39,7 @@ def _free(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and links in a folder survive a power cut."""
+    """Make renames and links in a folder durable (fsync)."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -48,7 +48,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def move_into_place(file: Path, target: Path) -> None:
-    """Rename a finished file, whole and synced, over whatever is there. It is gone when that fails."""
+    """Sync a finished file and rename it to `target`, replacing what is there. On failure the file is deleted."""
     with disk_errors(target):
         try:
             with open(file, "rb") as handle:
@@ -62,7 +62,7 @@ def move_into_place(file: Path, target: Path) -> None:
 
 
 def write_bytes(target: Path, content: bytes) -> None:
-    """Write a file, or put one in the place of another, so that no reader sees a part of it."""
+    """Write or replace a file atomically: no reader sees an incomplete one."""
     temporary = target.parent / f".{target.name}.{uuid4().hex[:8]}.tmp"
     with disk_errors(target, len(content)):
         temporary.write_bytes(content)
@@ -70,7 +70,7 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 
 def create_exclusively(path: Path, content: bytes, staging: Path | None = None) -> bool:
-    """Create a file with all of its content, or leave an existing one alone and return False."""
+    """Create a file atomically; False, without a change, where it exists already."""
     temporary = (staging or path.parent) / f".{path.name}.{uuid4().hex[:8]}.tmp"
     with disk_errors(path, len(content)):
         try:
@@ -85,7 +85,7 @@ def create_exclusively(path: Path, content: bytes, staging: Path | None = None) 
             try:
                 sync_folder(path.parent)
             except OSError:
-                path.unlink(missing_ok=True)  # it might not outlast a power cut: then it must not be there at all
+                path.unlink(missing_ok=True)  # it may not be durable, so the caller must not find it
                 raise
             return True
         finally:
@@ -93,7 +93,7 @@ def create_exclusively(path: Path, content: bytes, staging: Path | None = None) 
 
 
 def rename_if_free(source: Path, target: Path) -> bool:
-    """Rename a folder. False where the target is there already, or the source isn't any more."""
+    """Rename a folder. False if the target exists already, or the source no longer does."""
     try:
         source.rename(target)
     except OSError as error:
@@ -104,18 +104,15 @@ def rename_if_free(source: Path, target: Path) -> bool:
 
 
 def cached_digest(path: Path) -> str:
-    """sha256 of a large file; remembered by path, size and time of change, so that the weights are read once."""
+    """sha256 of a large file, in hex, cached by path, size and modification time: model weights are read once."""
     stat = path.stat()
     key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    try:
-        known = json.loads(_DIGESTS.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if not isinstance(known, dict) or key not in known:
-        known = {**known, key: file_digest(path)} if isinstance(known, dict) else {key: file_digest(path)}
-        try:
+    digests: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        digests = dict(json.loads(_DIGESTS.read_text()))
+    if key not in digests:
+        digests[key] = file_digest(path)
+        with suppress(OSError):  # the home directory is read-only: the digest is computed again next time
             _DIGESTS.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(_DIGESTS, json.dumps(known).encode())
-        except OSError:
-            pass  # a home that can't be written: the digest is computed again next time
-    return str(known[key])
+            write_bytes(_DIGESTS, json.dumps(digests).encode())
+    return digests[key]

@@ -1,7 +1,7 @@
-"""The journal of a dataset in the making: finished rows in `.work/`, flushed by count or by time.
+"""The journal of an incomplete dataset: finished rows in `.work/`, flushed after a number of rows or seconds.
 
-Each flush is one small Parquet file with a name of its own, renamed into place after fsync: a kill costs what came after
-the last flush, and a stage that starts again finds the rest.
+Each flush writes one small Parquet file under a new name, atomically. A killed stage loses what it finished after the last
+flush, and resumes from the rest.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.common.store.lock import Hold
-from lengthen.common.store.place import Folder, found, open_parquet
-from lengthen.common.tables import Table
+from lengthen.common.store.lock import DatasetLock
+from lengthen.common.store.paths import Folder, list_files, open_parquet
+from lengthen.common.tables.schema import Table
 
 
 class Journal:
-    """Rows of one table in a folder, in files `NAME-*.parquet`, put there by the lock's holder."""
+    """Rows of one table in files `NAME-*.parquet` of a folder. Only the lock's holder can write them."""
 
-    def __init__(self, folder: Folder, lock: Hold, table: Table, flush_rows: int, flush_seconds: float) -> None:
+    def __init__(self, folder: Folder, lock: DatasetLock, table: Table, flush_rows: int, flush_seconds: float) -> None:
         self.folder, self.lock, self.table = folder, lock, table
         self.flush_rows = flush_rows
-        # Looked at every quarter of flush_seconds: what could be older than that at the next look is saved at this one.
+        # `flush_if_due` is called every quarter of flush_seconds: rows that would be older than that at the next call are saved now.
         self._due_seconds = flush_seconds * 3 / 4
         self._pending: list[dict[str, Any]] = []
         self._since = time.monotonic()
@@ -41,10 +41,10 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Save what is pending.
+        """Save the pending rows.
 
         Raises:
-            TransientError: the disk is full or failing, or another writer took over; the rows stay pending.
+            TransientError: the disk is full or failing, or another writer took the lock over. The rows stay pending.
         """
         if not self._pending:
             return
@@ -56,7 +56,7 @@ class Journal:
         self._pending.clear()
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """What was flushed, by this process and by earlier ones."""
-        for path in found(self.folder, f"{self.table.name}-*.parquet"):
+        """The flushed rows, of this process and of earlier ones."""
+        for path in list_files(self.folder, f"{self.table.name}-*.parquet"):
             with open_parquet(path) as file:
                 yield from file.iter_batches(1024, columns=columns)

@@ -1,20 +1,22 @@
-"""The manifest: what a complete dataset holds, what it was made from, and how."""
+"""The manifest of a complete dataset: its files, its counts, what it was made from, and how."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from lengthen.common.errors import UserError
-from lengthen.common.store.place import Folder
+from lengthen.common.process.errors import UserError
+from lengthen.common.store.paths import Folder
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 MANIFEST = ".manifest.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Part:
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     path: str  # relative to the dataset's folder
     rows: int
     bytes: int
@@ -23,6 +25,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     table: str
     version: int
     parts: list[Part]
@@ -30,16 +34,16 @@ class Manifest:
     rows_in: int
     rows_out: int
     rejected: dict[str, int]  # by reason
-    content_digest: str  # over the rows in order of their ids, whatever the parts
+    content_digest: str  # of the rows in order of their ids, independent of the division into parts
     fingerprint: dict[str, Any]  # everything that decided the rows
     lineage: dict[str, Any]  # paths of inputs, adapter and model
     tokens: int  # generated, rejected attempts included
-    summary: dict[str, Any] = field(default_factory=dict)  # figures of the stage, such as its mean words
-    # When and how long: seconds and tokens lost over all runs, should it have been stopped. Like `environment` (versions,
-    # git revision, host) these differ between two runs that make the same rows; nothing else in a manifest does.
+    summary: dict[str, Any] = field(default_factory=dict)  # the stage's figures, such as its mean words
+    # When the dataset was finished; seconds, runs and lost tokens, over all runs if the stage was stopped. `timings` and
+    # `environment` (versions, git revision, host) differ between two runs that make the same rows; nothing else here does.
     timings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    format: Literal[1] = 1
 
     @property
     def seconds(self) -> float:
@@ -49,27 +53,25 @@ class Manifest:
         return (json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
+_ADAPTER = TypeAdapter(Manifest)
+
+
 def read_manifest(folder: Folder) -> Manifest | None:
-    """A folder's manifest, or None when it has none (it is no complete dataset).
+    """A folder's manifest, or None when it has none: then it is not a complete dataset.
 
     Raises:
-        UserError: there is one, and it isn't ours.
+        UserError: the file can't be read or is not a valid manifest.
     """
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        return _ADAPTER.validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UserError(f"{path} can't be read ({error}); make the dataset again") from error
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise UserError(f"{path} is of another format than {FORMAT}; make the dataset again")
-    try:
-        for key in ("parts", "rejected_parts"):
-            raw[key] = [Part(**part) for part in raw[key]]
-        return Manifest(**raw)
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); make the dataset again") from error
+    except ValidationError as error:
+        problems = "; ".join(": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors(include_url=False))
+        raise UserError(f"{path} is not a valid manifest ({problems}); make the dataset again") from error
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -1,10 +1,10 @@
-"""The lock of a dataset in an object store, where nothing can be renamed: conditional puts and a lease.
+"""The lock of a dataset in an object store: a lease, taken and renewed by conditional puts, since there is no rename.
 
-`.work/lock.json` names the holder. It is created if none is there, renewed by the heartbeat if it is still the version
-last written, and taken over in the same way: of two that try, the store lets one through. A writer whose last renewal is
-older than its lease takes itself for lost, without asking anybody, before every put; and the manifest is created only
-where there is none. What remains: a process frozen inside a single put may still add one object of its own afterwards. Its
-name holds a digest or the writer's token, so it replaces nothing, and a reader refuses what the manifest doesn't list.
+`.work/lock.json` names the holder. It is created only if it does not exist, renewed by the heartbeat only if it is still the
+version last written, and taken over in the same way: of two writers that try, one succeeds. Before every put a writer checks that
+its last renewal is not older than the lease; the manifest is created only if there is none. One case remains: a process that is
+suspended within a put may still write that one object afterwards. Its name contains a digest or the writer's token, so it replaces
+nothing, and a reader refuses a dataset with files that the manifest does not list.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
-from lengthen.common.errors import TransientError
+from lengthen.common.process.errors import TransientError
 from lengthen.common.store.files import disk_errors
-from lengthen.common.store.holder import describe_holder, is_gone, this_process
-from lengthen.common.store.lock import lost
-from lengthen.common.store.place import ObjectPath, object_errors
+from lengthen.common.store.lock import taken_over
+from lengthen.common.store.lock_owner import has_ended, locked_message, this_process
+from lengthen.common.store.object_path import ObjectPath, object_errors
 
 if TYPE_CHECKING:
     from obstore import PutMode, UpdateVersion
 
-_BEATS = 5  # heartbeats in a lease
+_HEARTBEATS_PER_LEASE = 5
 
 
 class ObjectLock:
-    """Held from `acquire` to `release`. `scratch` is a folder of this machine for unfinished files. Same methods as `Lock`."""
+    """See `DatasetLock`. `scratch` is a temporary folder."""
 
     def __init__(self, folder: ObjectPath, lease_seconds: float) -> None:
         self.folder, self.work, self.lease_seconds = folder, folder / ".work", lease_seconds
@@ -41,12 +41,11 @@ class ObjectLock:
         self.path = self.work / "lock.json"
         self.scratch = Path(tempfile.mkdtemp(prefix="lengthen-"))
         self._version: UpdateVersion = {}
-        self._renewed = 0.0  # monotonic time of the last renewal that went through
+        self._renewed = 0.0  # monotonic time of the last successful renewal
         self._ended = threading.Event()
-        self._beat = threading.Thread(target=self._keep_alive, name="lock heartbeat", daemon=True)
+        self._heartbeat = threading.Thread(target=self._renew_until_released, name="lock heartbeat", daemon=True)
 
     def acquire(self) -> None:
-        """See `Lock.acquire`."""
         try:
             while not self._renew("create"):
                 self._take_over_stale()
@@ -55,23 +54,21 @@ class ObjectLock:
         except BaseException:
             shutil.rmtree(self.scratch)
             raise
-        self._beat.start()
+        self._heartbeat.start()
 
     def release(self) -> None:
-        """Give the lock back, unless it was taken away."""
         self._ended.set()
-        self._beat.join()
+        self._heartbeat.join()
         try:
-            if self._renew(self._version):  # still ours: no other takes it within a lease
+            if self._renew(self._version):  # still ours, and for a lease nobody can take it over
                 self.path.unlink()
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     @contextmanager
-    def placing(self, target: ObjectPath, need: int = 0) -> Iterator[Path]:
-        """See `Lock.placing`."""
+    def placing(self, target: ObjectPath, size: int = 0) -> Iterator[Path]:
         temporary = self.scratch / uuid4().hex
-        with disk_errors(temporary, need):
+        with disk_errors(temporary, size):
             try:
                 yield temporary
                 self.put(temporary, target)
@@ -79,37 +76,32 @@ class ObjectLock:
                 temporary.unlink(missing_ok=True)
 
     def put(self, file: Path, target: ObjectPath) -> None:
-        """See `Lock.put`."""
         self.check()
         with object_errors(target):
             target.store.put(target.key, file)
         file.unlink()
 
     def create(self, target: ObjectPath, content: bytes) -> bool:
-        """See `Lock.create`."""
         self.check()
         return target.create(content)
 
     def remove(self, targets: list[ObjectPath]) -> None:
-        """See `Lock.remove`."""
         self.check()
         for target in targets:
             target.unlink()
 
     def clear_work(self) -> None:
-        """See `Lock.clear_work`."""
-        self.remove([found for found in self.work.glob("*") if found.name != self.path.name])
+        self.remove([path for path in self.work.glob("*") if path.name != self.path.name])
 
     def check(self) -> None:
-        """See `Lock.check`."""
         if time.monotonic() - self._renewed > self.lease_seconds:
-            raise lost(self.folder)
+            raise taken_over(self.folder)
 
     def _renew(self, mode: PutMode) -> bool:
-        """Write the lock if it is the version we know (or is not there); False where it isn't."""
+        """Write the lock if it is the version in `mode` (or, with "create", does not exist); False otherwise."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        content = json.dumps(this_process() | {"token": self.token, "nonce": uuid4().hex})  # each beat another version
+        content = json.dumps(this_process() | {"token": self.token, "nonce": uuid4().hex})  # so that each renewal is another version
         began = time.monotonic()
         with object_errors(self.path):
             try:
@@ -120,23 +112,23 @@ class ObjectLock:
         return True
 
     def _take_over_stale(self) -> None:
-        """Replace a dead writer's lock by ours, unless another was faster.
+        """Replace the lock of a writer that has ended or sends no heartbeat, unless another writer does it first.
 
         Raises:
             TransientError: the holder is alive.
         """
         try:
-            found = self.path.head()
+            head = self.path.head()
             holder: dict[str, Any] = json.loads(self.path.read_text())
         except FileNotFoundError:
-            return  # released meanwhile: try again
-        silence = self._now() - found["last_modified"].timestamp()
-        if not is_gone(holder) and silence <= self.lease_seconds:
-            raise TransientError(describe_holder(str(self.folder), holder, silence))
-        self._renew(_version(found))
+            return  # released in the meantime: try again
+        age = self._now() - head["last_modified"].timestamp()
+        if not has_ended(holder) and age <= self.lease_seconds:
+            raise TransientError(locked_message(str(self.folder), holder, age))
+        self._renew(_version(head))
 
     def _now(self) -> float:
-        """The store's own clock: two machines' clocks may differ by more than a lease."""
+        """The time by the store's clock: the clocks of two machines may differ by more than a lease."""
         probe = self.work / f"clock-{self.token}"
         with object_errors(probe):
             probe.store.put(probe.key, b"")
@@ -144,17 +136,16 @@ class ObjectLock:
         probe.unlink()
         return now
 
-    def _keep_alive(self) -> None:
-        while not self._ended.wait(self.lease_seconds / _BEATS):
+    def _renew_until_released(self) -> None:
+        while not self._ended.wait(self.lease_seconds / _HEARTBEATS_PER_LEASE):
             try:
                 if not self._renew(self._version):
                     self._renewed = float("-inf")  # taken over
                     return
             except TransientError:
-                continue  # the next beat may get through; without any for a lease, the writer takes itself for lost
+                continue  # the next renewal may succeed; without one for a lease, `check` raises
 
 
-def _version(found: dict[str, Any]) -> UpdateVersion:
-    """What names an object's present version in a conditional put; buckets without versions have only the e_tag."""
-    named = {key: found[key] for key in ("e_tag", "version") if found.get(key)}
-    return cast("UpdateVersion", named)
+def _version(head: dict[str, Any]) -> UpdateVersion:
+    """The condition of a put on an object's present version. Buckets without versioning have only the e_tag."""
+    return cast("UpdateVersion", {key: head[key] for key in ("e_tag", "version") if head.get(key)})

@@ -1,1 +1,1 @@
-"""Measures of a text: words, paragraphs, repetition, and the check that accepts or refuses it."""
+"""Measures of a text (words, paragraphs, repetition), and the check that accepts or rejects it."""

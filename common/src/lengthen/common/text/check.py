@@ -1,32 +1,33 @@
-"""The check: is this text complete, in its language, and does it say something new to its end?
+"""The check of a generated text: is it complete, in the right language, and without loops and repetition?
 
-`refusal(text, finish_reason, limits, language=…)` decides about a finished text; `Watch` sees the same text as it is
-written and stops what can't be accepted any more. Both use the same counter and the same bounds.
+`check_text(text, finish_reason, limits, language=...)` decides about a finished text. `Watch` sees the text while it is generated,
+and stops it when it can't be accepted any more. Both use the same counter and the same limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from lengthen.common.text.ending import breaks_off
-from lengthen.common.text.garbled import garbled
-from lengthen.common.text.languages import LANGUAGES, foreign_share, likeliest, script_units
-from lengthen.common.text.phrases import meta_talk, prompt_leak, refused
-from lengthen.common.text.repetition import NGRAM, RepetitionCounter, counted, repeated_lines, tail_loop
+from lengthen.common.text.ending import find_unfinished_end
+from lengthen.common.text.languages import LANGUAGES, foreign_share, most_likely_language, script_units
+from lengthen.common.text.phrases.patterns import find_meta_talk, find_prompt_leak, find_refusal
+from lengthen.common.text.prompt_text import check_prompt_text
+from lengthen.common.text.rejection import Rejection
+from lengthen.common.text.repetition import NGRAM, RepetitionCounter, count_repetition, find_tail_loop, repeated_lines
 from lengthen.common.text.words import count_words
 
-# Reasons, a closed set: each is a value of the `rejected` table's column.
+# All reasons: the values of the column `reason` in the `rejected` table.
 REASONS = (
     "finish_reason", "empty", "too_short", "control_tokens", "garbled", "loop", "repetition", "repeated_lines",
     "language", "refused", "meta_talk", "prompt_leak", "unfinished",
 )  # fmt: skip
 
-HOPELESS = 4  # times the bound: such a text would have to grow fourfold without repeating a word
+GIVE_UP_FACTOR = 4  # times the limit: to get below it, such a text would have to grow fourfold without any repetition
 
 
 class Limits(Protocol):
-    """The bounds of `config.Check`."""
+    """The settings of `config.stages.Check`."""
 
     @property
     def max_repetition(self) -> float: ...
@@ -40,18 +41,11 @@ class Limits(Protocol):
     def min_words(self) -> int: ...
 
 
-class Refusal(NamedTuple):
-    """Why a text was refused: one of REASONS, and the figure or the place that decided it."""
-
-    reason: str
-    detail: str
-
-
 class Watch:
-    """Fed each new piece of a text; answers with a reason to stop writing it, or None. One for each request.
+    """Called with each new piece of a text; returns a reason to stop generating it, or None. One for each request.
 
-    What it stops, `refusal` refuses too: the figures that it stops at can only grow. Up to 256 characters wait until they
-    are looked at together.
+    `check_text` rejects every text that it stops, because the figures that it compares can only grow. Up to 256 characters are
+    buffered before they are checked.
     """
 
     def __init__(self, limits: Limits, language: str) -> None:
@@ -60,11 +54,11 @@ class Watch:
 
     def __call__(self, piece: str) -> str | None:
         self.counter.feed(piece)
-        stopped = _hopeless(self.counter, self.limits)
-        return stopped.reason if stopped else None
+        rejection = _unrecoverable(self.counter, self.limits)
+        return rejection.reason if rejection else None
 
 
-def refusal(
+def check_text(
     text: str,
     finish_reason: str,
     limits: Limits,
@@ -72,79 +66,72 @@ def refusal(
     language: str,
     control_tokens: frozenset[str] = frozenset(),
     prompt: str | None = None,
-) -> Refusal | None:
-    """Why `text` is refused, or None when it is accepted. Never raises on any text.
+) -> Rejection | None:
+    """Why `text` is rejected, or None if it is accepted. Does not raise, for any text.
 
     Args:
         text: the finished text.
-        finish_reason: "stop" when the model ended it itself; "length", or the reason of a `Watch`, otherwise.
-        limits: the bounds.
-        language: the language that the text has to be in, a key of `LANGUAGES`.
-        control_tokens: the tokenizer's special tokens, which must not stand in a text as words.
-        prompt: the prompt template whose own words must not stand in the text.
+        finish_reason: "stop" if the model ended the text; otherwise "length" or the reason of a `Watch`.
+        limits: the settings.
+        language: the language that the text must have, a key of `LANGUAGES`.
+        control_tokens: the tokenizer's special tokens, which must not occur in a text.
+        prompt: the prompt template, whose own words must not occur in the text.
     """
     reasons = _reasons(text, finish_reason, limits, language, control_tokens, prompt)
-    return next((found for found in reasons if found is not None), None)
-
-
-def unfit(text: str, control_tokens: frozenset[str]) -> Refusal | None:
-    """Why a text can't be put into a prompt: it would steer the chat template, or it is garbled."""
-    if found := next((token for token in sorted(control_tokens) if token in text), None):
-        return Refusal("control_tokens", found)
-    return _as("garbled", garbled(text))
+    return next((rejection for rejection in reasons if rejection is not None), None)
 
 
 def _reasons(
     text: str, finish_reason: str, limits: Limits, language: str, control_tokens: frozenset[str], prompt: str | None
-) -> Iterator[Refusal | None]:
-    """Every reason in turn, the cheap and the grave ones first."""
+) -> Iterator[Rejection | None]:
+    """Each check in turn, the cheapest and most important first."""
     if finish_reason in ("loop", "repetition"):
-        yield _repeats(text, limits, language) or Refusal(finish_reason, "stopped while it was written")
+        yield _repeats(text, limits, language) or Rejection(finish_reason, "stopped while it was generated")
     if finish_reason != "stop":
-        yield Refusal("finish_reason", finish_reason)
+        yield Rejection("finish_reason", finish_reason)
     if not text.strip():
-        yield Refusal("empty", "0 words")
+        yield Rejection("empty", "0 words")
     words = count_words(text)
-    yield Refusal("too_short", f"{words} words < {limits.min_words}") if words < limits.min_words else None
-    yield unfit(text, control_tokens)
+    yield Rejection("too_short", f"{words} words < {limits.min_words}") if words < limits.min_words else None
+    yield check_prompt_text(text, control_tokens)
     yield _repeats(text, limits, language)
     yield _in_other_language(text, limits, language)
-    yield _as("refused", refused(text, language))
-    yield _as("meta_talk", meta_talk(text, language))
-    yield _as("prompt_leak", prompt_leak(text, prompt, language)) if prompt else None
-    yield _as("unfinished", breaks_off(text, language))
+    yield _reject("refused", find_refusal(text, language))
+    yield _reject("meta_talk", find_meta_talk(text, language))
+    yield _reject("prompt_leak", find_prompt_leak(text, prompt, language)) if prompt else None
+    yield _reject("unfinished", find_unfinished_end(text, language))
 
 
-def _as(reason: str, detail: str | None) -> Refusal | None:
-    return Refusal(reason, detail) if detail is not None else None
+def _reject(reason: str, detail: str | None) -> Rejection | None:
+    return Rejection(reason, detail) if detail is not None else None
 
 
-def _hopeless(counter: RepetitionCounter, limits: Limits) -> Refusal | None:
-    """A loop, or a rate that was so high at some point that the text is given up, whatever follows."""
-    loop = limits.loop_words * counter.n // NGRAM  # a Chinese character is less than a word, and so n is larger
+def _unrecoverable(counter: RepetitionCounter, limits: Limits) -> Rejection | None:
+    """A loop, or a rate that was so high at some point that the text is rejected whatever follows."""
+    loop = limits.loop_words * counter.n // NGRAM  # n is larger for Chinese, whose units are characters
     if counter.longest_run >= loop:
-        return Refusal("loop", f"{counter.longest_run} repeated words in a row >= {loop}")
-    if counter.highest_rate > HOPELESS * limits.max_repetition:
-        return Refusal("repetition", f"{counter.highest_rate:.3f} > {HOPELESS} x {limits.max_repetition} at some point")
+        return Rejection("loop", f"{counter.longest_run} repeated words in a row >= {loop}")
+    if counter.highest_rate > GIVE_UP_FACTOR * limits.max_repetition:
+        return Rejection("repetition", f"{counter.highest_rate:.3f} > {GIVE_UP_FACTOR} x {limits.max_repetition} at some point")
     return None
 
 
-def _repeats(text: str, limits: Limits, language: str) -> Refusal | None:
-    counter = counted(text, LANGUAGES[language].ngram)
-    if stopped := _hopeless(counter, limits):
-        return stopped
-    if (said := tail_loop(text)) is not None:
-        return Refusal("repetition", f"at the end, again and again: {said}")
+def _repeats(text: str, limits: Limits, language: str) -> Rejection | None:
+    counter = count_repetition(text, LANGUAGES[language].ngram)
+    if rejection := _unrecoverable(counter, limits):
+        return rejection
+    if (loop := find_tail_loop(text)) is not None:
+        return Rejection("repetition", f"repeated at the end: {loop}")
     if counter.rate > limits.max_repetition:
-        return Refusal("repetition", f"{counter.rate:.3f} > {limits.max_repetition}")
+        return Rejection("repetition", f"{counter.rate:.3f} > {limits.max_repetition}")
     if (share := repeated_lines(text)) > limits.max_repeated_lines:
-        return Refusal("repeated_lines", f"{share:.3f} > {limits.max_repeated_lines}")
+        return Rejection("repeated_lines", f"{share:.3f} > {limits.max_repeated_lines}")
     return None
 
 
-def _in_other_language(text: str, limits: Limits, language: str) -> Refusal | None:
+def _in_other_language(text: str, limits: Limits, language: str) -> Rejection | None:
     counts = script_units(text)
     if (share := foreign_share(counts, language)) > limits.max_foreign:
-        return Refusal("language", f"{share:.2f} in another script > {limits.max_foreign}")
-    found, share = likeliest(text, counts) or (language, 0.0)
-    return Refusal("language", f"{share:.2f} of it is {found}, not {language}") if found != language else None
+        return Rejection("language", f"{share:.2f} in another script > {limits.max_foreign}")
+    detected, share = most_likely_language(text, counts) or (language, 0.0)
+    return Rejection("language", f"{share:.2f} of it is {detected}, not {language}") if detected != language else None

@@ -11,12 +11,12 @@ from lengthen.common.text.words import units
 
 
 def distinct(texts: Iterable[str], n: int) -> float:
-    """distinct-n: the share of all the texts' n-grams that differ from each other, in [0, 1]; 1 where there are none."""
+    """distinct-n: the number of different n-grams / the number of n-grams of all texts, in [0, 1]; 1 if there are none."""
     seen: set[tuple[str, ...]] = set()
     count = 0
     for text in texts:
-        found = units(text)
-        grams = list(zip(*(found[start:] for start in range(n)), strict=False))
+        sequence = units(text)
+        grams = list(zip(*(sequence[start:] for start in range(n)), strict=False))
         seen.update(grams)
         count += len(grams)
     return len(seen) / count if count else 1.0
@@ -25,7 +25,7 @@ def distinct(texts: Iterable[str], n: int) -> float:
 def mean_similarity(texts: Sequence[str], seed: int, pairs: int = 1000) -> float:
     """Mean Jaccard similarity of the shingles of two texts, in [0, 1]; 0 for fewer than two texts.
 
-    Over every pair where there are at most `pairs` of them, else over that many drawn with the seed.
+    Of all pairs if there are at most `pairs` of them, otherwise of `pairs` random ones.
     """
     count = len(texts)
     if count < 2:

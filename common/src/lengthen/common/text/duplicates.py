@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lengthen.common.ids import text_digest
+from lengthen.common.text.digest import text_digest
 from lengthen.common.text.words import units
 
 if TYPE_CHECKING:
     from datasketch import MinHash
 
-SHINGLE = 3  # units: three words, or three Chinese characters
+SHINGLE = 3  # units (words or Chinese characters)
 
 
 class NearDuplicates:
     """Finds the nearest text among those added: exactly the same, or with a Jaccard similarity above `max_similarity`.
 
-    The similarity is MinHash's estimate over shingles of three units (standard error 0.04 at 128 permutations). What is
-    found doesn't depend on the order in which texts were added.
+    The similarity is MinHash's estimate over shingles of three units (standard error 0.04 at 128 permutations). The result does
+    not depend on the order in which texts were added.
     """
 
     def __init__(self, max_similarity: float, permutations: int = 128) -> None:
-        from datasketch import MinHashLSH  # with SciPy behind it: only when an index is needed
+        from datasketch import MinHashLSH  # imports SciPy, so only when an index is needed
 
         self.max_similarity, self.permutations = max_similarity, permutations
         self._latest: tuple[str, MinHash] | None = None
-        self._known: dict[str, tuple[str, MinHash]] = {}  # digest of the normal form -> key, sketch: never a text
-        # A missed pair costs more than one compared in vain; the index can't be asked for identical texts alone.
+        self._known: dict[str, tuple[str, MinHash]] = {}  # digest of the normal form -> key, sketch
+        # The weights prefer an unnecessary comparison to a missed pair. The index does not support a threshold of 1.
         self._index = MinHashLSH(threshold=min(max_similarity, 0.95), num_perm=permutations, weights=(0.1, 0.9))
 
     def __len__(self) -> int:
         return len(self._known)
 
     def nearest(self, text: str) -> tuple[str, float] | None:
-        """Key and similarity of the nearest text, or None if none is nearer than `max_similarity`. Ties: the smallest key."""
+        """Key and similarity of the nearest text, None if all are below `max_similarity`. Ties: the smallest key."""
         normal = text_digest(normal_form(text))
         if normal in self._known:
             return self._known[normal][0], 1.0
@@ -44,7 +44,7 @@ class NearDuplicates:
         return (key, -similarity) if -similarity > self.max_similarity else None
 
     def add(self, key: str, text: str) -> None:
-        """Remember a text. Of several with the same normal form, the one with the smallest key."""
+        """Add a text. Of several with the same normal form, the one with the smallest key is stored."""
         normal = text_digest(normal_form(text))
         if normal in self._known:
             before, sketch = self._known[normal]
@@ -54,7 +54,7 @@ class NearDuplicates:
         self._index.insert(normal, self._known[normal][1])
 
     def _sketch(self, normal: str, text: str) -> MinHash:
-        """The text's sketch; of the latest one it is at hand, since who looks a text up often adds it next."""
+        """The text's MinHash. The latest one is cached, because a text is often added after it was looked up."""
         from datasketch import MinHash
 
         if self._latest is None or self._latest[0] != normal:
@@ -71,5 +71,5 @@ def normal_form(text: str) -> str:
 
 def shingles(text: str, n: int = SHINGLE) -> set[str]:
     """Every run of n units of a text; a shorter text is one shingle."""
-    found = units(text)
-    return {" ".join(found[start : start + n]) for start in range(max(1, len(found) - n + 1))}
+    sequence = units(text)
+    return {" ".join(sequence[start : start + n]) for start in range(max(1, len(sequence) - n + 1))}

@@ -1,7 +1,7 @@
-"""The languages that texts are made in, as one table; which language a text is in; how much of it is in another script.
+"""The supported languages, the detection of a text's language, and the share of a text in other scripts.
 
-Adding a language: a row in `LANGUAGES`, its phrase files beside this one (`phrases/*.XX.txt`), its prompts and seeds, and
-its code in `config.Language`.
+To add a language: a row in `LANGUAGES`, its phrase files (`phrases/*.XX.txt`), its prompts and seeds, and its code in
+`config.section.Language`.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from lengthen.common.text.markdown import prose
+from lengthen.common.text.markdown import strip_code
 
 
 class Traits(NamedTuple):
-    """What differs by language."""
+    """The properties that differ by language."""
 
-    name: str
     script: str  # a name of `_SCRIPTS`
-    ngram: int  # units of an n-gram that counts as repeated; the paper's n
-    leak: int  # words (zh: characters) of the prompt that can't stand in an answer by chance
-    ends: str  # marks that end a sentence
-    dangling: frozenset[str]  # words that no list item ends with; none in Chinese, where each ends many a word
+    ngram: int  # units in the n-grams of the repetition check; the paper's n
+    leak: int  # words (zh: characters) of the prompt that do not occur in an answer by chance
+    ends: str  # punctuation that ends a sentence
+    dangling: frozenset[str]  # words that no list item ends with; none in Chinese, which has no spaces between words
 
 
 _DANGLING = "a an and as at because but by for from in into its my nor of on or our than that the their to whose with your"
 
 LANGUAGES = {
-    "en": Traits("English", "latin", ngram=10, leak=6, ends=".!?…", dangling=frozenset(_DANGLING.split())),
-    "zh": Traits("Chinese", "han", ngram=13, leak=10, ends="。！？…!?.．～", dangling=frozenset()),
+    "en": Traits("latin", ngram=10, leak=6, ends=".!?…", dangling=frozenset(_DANGLING.split())),
+    "zh": Traits("han", ngram=13, leak=10, ends="。！？…!?.．～", dangling=frozenset()),
 }
 
 _SCRIPTS = {
@@ -41,7 +40,7 @@ _SCRIPTS = {
 _UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()}
 _OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + "]")
 
-# The commonest words of languages in Latin letters. Those of other languages are here so that English can be told from them.
+# The most common words of languages with Latin letters, to distinguish English from the others.
 _FUNCTION_WORDS = {
     "en": "the of and to in a is that it was for on are as with his they at be this from have or by one had not but what all were when we",
     "fr": "le la les de des du et est un une que qui dans pour pas ce au sur il elle sont avec vous nous ne se plus par mais aux",
@@ -54,33 +53,33 @@ _FUNCTION_WORDS = {
 _VOCABULARY = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 _LANGUAGE_OF_SCRIPT = {"han": "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru"}
 
-_MAIN = 0.6  # share of a text's units that its own script has at least
-_KANA = 0.1  # share of kana that makes Chinese characters Japanese
-_FUNCTION_SHARE = 0.12  # pages of English novels have 0.24 to 0.47 of the English ones, and up to 0.09 of another language's
-_DIFFERENT = 3  # function words at least, so that no single one decides about a short text
-_CLEAR = 1.5  # times the share of the next language
+_MIN_SCRIPT_SHARE = 0.6  # of a text's units in its main script
+_MIN_KANA_SHARE = 0.1  # of Chinese characters and kana: above it, the text is Japanese
+_MIN_FUNCTION_SHARE = 0.12  # English novels have 0.24 to 0.47 of the English ones, and up to 0.09 of another language's
+_MIN_FUNCTION_WORDS = 3  # different ones, so that a single word does not decide about a short text
+_MIN_LEAD = 1.5  # times the share of the second language
 
 
 def detect(text: str) -> str | None:
-    """The language of a text as an ISO 639-1 code ("en", "zh", "fr", …), or None when that is not clear.
+    """The language of a text as an ISO 639-1 code ("en", "zh", "fr", …), or None if it is not clear.
 
-    Made to be right when it says something: a list of names, a short line or invented words are None.
+    It prefers None to a wrong answer: a list of names, a short line or invented words give None.
     """
-    found = likeliest(text)
-    return found[0] if found else None
+    likely = most_likely_language(text)
+    return likely[0] if likely else None
 
 
-def likeliest(text: str, counts: Counter[str] | None = None) -> tuple[str, float] | None:
-    """What `detect` says, with the share that says so: of the text's units in that script, or of the words that are
-    function words of that language where several share the Latin script. `counts` are its `script_units`, if known.
+def most_likely_language(text: str, counts: Counter[str] | None = None) -> tuple[str, float] | None:
+    """The result of `detect` with its share: of the text's units in the language's script or, for Latin letters, of the words
+    that are function words of the language. `counts` are the text's `script_units`, if known.
     """
     counts = script_units(text) if counts is None else counts
     total = counts.total()
     east = counts["han"] + counts["kana"]
-    if total and counts["kana"] > _KANA * east and east >= _MAIN * total:
+    if total and counts["kana"] > _MIN_KANA_SHARE * east and east >= _MIN_SCRIPT_SHARE * total:
         return "ja", east / total
     script, most = max(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-    if not total or most < _MAIN * total:
+    if not total or most < _MIN_SCRIPT_SHARE * total:
         return None
     if script == "latin":
         return _by_function_words(text)
@@ -93,18 +92,20 @@ def foreign_share(counts: Counter[str], language: str) -> float:
 
 
 def script_units(text: str) -> Counter[str]:
-    """How many units of each script a text has: a unit is a word of an alphabet or one Chinese character, kana or Hangul
-    syllable. Code, addresses, digits and marks are no language and don't count.
+    """The number of a text's units by script. A unit is a word of an alphabet, or one Chinese character, kana or Hangul
+    syllable. Code, URLs, digits and punctuation are not counted.
     """
-    read = prose(text)
-    counts = Counter({name: len(unit.findall(read)) for name, unit in _UNITS.items()})
-    return counts + Counter(other=len(_OTHER.findall(read)))  # without the scripts that don't occur
+    prose = strip_code(text)
+    counts = Counter({name: len(unit.findall(prose)) for name, unit in _UNITS.items()})
+    return counts + Counter(other=len(_OTHER.findall(prose)))  # the sum removes scripts with count 0
 
 
 def _by_function_words(text: str) -> tuple[str, float] | None:
-    words = Counter(_UNITS["latin"].findall(prose(text).lower()))
+    words = Counter(_UNITS["latin"].findall(strip_code(text).lower()))
     total = words.total()
     shares = {language: sum(words[word] for word in known) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]
-    clear = share >= _FUNCTION_SHARE and share > _CLEAR * next_share and len(_VOCABULARY[first] & words.keys()) >= _DIFFERENT
+    clear = (
+        share >= _MIN_FUNCTION_SHARE and share > _MIN_LEAD * next_share and len(_VOCABULARY[first] & words.keys()) >= _MIN_FUNCTION_WORDS
+    )
     return (first, share) if clear else None

@@ -1,20 +1,20 @@
-"""Code in Markdown: what is no prose of any language."""
+"""Remove code from Markdown text."""
 
 from __future__ import annotations
 
 import re
 
-FENCE = re.compile(r"^\s*(?:>\s*)*(`{3,}(?!.*`)|~{3,})(.*)$")  # a line that opens or closes a block; its mark and its info string
-# A block that nothing closes reaches to the end: so each character is read once.
+FENCE = re.compile(r"^\s*(?:>\s*)*(`{3,}(?!.*`)|~{3,})(.*)$")  # a line that opens or closes a code block: fence and info string
+# An unclosed block extends to the end of the text, so each character is matched once.
 _BLOCK = re.compile(r"^[ \t>]*(```|~~~)[^`\n]*$.*?(?:^[ \t>]*\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`[^`\n]+`|https?://\S+")
 
 
-def without_blocks(text: str) -> str:
+def strip_code_blocks(text: str) -> str:
     """A text without its code blocks."""
     return _BLOCK.sub("\n", text) if "```" in text or "~~~" in text else text
 
 
-def prose(text: str) -> str:
-    """A text without code blocks, inline code and addresses."""
-    return _INLINE.sub(" ", without_blocks(text))
+def strip_code(text: str) -> str:
+    """A text without code blocks, inline code and URLs."""
+    return _INLINE.sub(" ", strip_code_blocks(text))

@@ -1,4 +1,4 @@
-"""One splitter and one joiner of paragraphs, for expand and for the training rows of finetune."""
+"""Split and join paragraphs, in the same way in expand and for the training rows of finetune."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BREAK = "\n\n"
 
 
 def split_paragraphs(text: str) -> list[str]:
-    """Split at blank lines; at every newline when that gives two paragraphs or fewer. Without white space around them."""
+    """Split at blank lines, or at every newline if that gives two paragraphs or fewer. Paragraphs are stripped."""
     paragraphs = _parts(_BLANK_LINES.split(text))
     return paragraphs if len(paragraphs) > 2 else _parts(text.split("\n"))
 
@@ -19,13 +19,13 @@ def join_paragraphs(paragraphs: list[str]) -> str:
 
 
 def first_half(text: str) -> str:
-    """The first half of the paragraphs, rounded up: of a single paragraph, that paragraph (the reference: nothing)."""
+    """The first half of the paragraphs, rounded up; at least one (the reference code: none of a single one)."""
     paragraphs = split_paragraphs(text)
     return join_paragraphs(paragraphs[: (len(paragraphs) + 1) // 2])
 
 
 def first_two_thirds(text: str) -> str:
-    """The first two thirds of the paragraphs, rounded down, but at least one (the reference keeps none of one)."""
+    """The first two thirds of the paragraphs, rounded down; at least one (the reference code: none of a single one)."""
     paragraphs = split_paragraphs(text)
     return join_paragraphs(paragraphs[: max(1, 2 * len(paragraphs) // 3)])
 

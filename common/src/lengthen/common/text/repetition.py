@@ -1,69 +1,69 @@
-"""Repetition as a rate, counted while the text grows.
+"""Measure repetition in a text, also while it is generated.
 
-A unit counts as repeated when it lies inside an n-gram that stood before in the same text. One counter serves both the
-stream (an engine feeds it each new piece) and the finished text, so that both decide alike. Each unit costs one look-up
-in a set of hashes, whatever the length of the text.
+A unit is repeated if it is in an n-gram that occurred before in the same text. The same counter is used for the stream (each new
+piece) and for the finished text, so both give the same result. Each unit takes one look-up in a set of hashes, for any length.
 """
 
 from __future__ import annotations
 
 import re
 
-from lengthen.common.text.markdown import without_blocks
-from lengthen.common.text.words import closed_units, units
+from lengthen.common.text.markdown import strip_code_blocks
+from lengthen.common.text.words import complete_units, units
 
 NGRAM = 10  # units; the paper's n for English
-_BATCH = 256  # characters gathered before they are counted: a piece of a stream costs an append
-_EARLY = 200  # units; a rate over fewer says little
+_BATCH = 256  # characters that are buffered before they are counted, so that most pieces of a stream take no time
+_EARLY = 200  # units; a rate over fewer is not significant
 
-_TAIL, _TIMES, _LEAST = 800, 4, 16  # characters that are looked at; how often the same, and how many units of it, are a loop
-_MARKS = ".,;:!?\"'()[]“”‘’…—–-、，。；：！？（）"
+_TAIL = 800  # characters at the end that are searched for a loop
+_LOOP_TIMES, _LOOP_UNITS = 4, 16  # minimum repetitions and units of a loop at the end
+_PUNCTUATION = ".,;:!?\"'()[]“”‘’…—–-、，。；：！？（）"
 
-_ITEM_MARK = re.compile(r"^[\s>#*+•|-]*(?:\d+[.):、]\s*)?")
+_ITEM_MARKER = re.compile(r"^[\s>#*+•|-]*(?:\d+[.):、]\s*)?")
 
 
 class RepetitionCounter:
-    """Counts repeated units of a text given in pieces, the same however it is cut.
+    """Counts repeated units of a text that is given in pieces. The result does not depend on the pieces.
 
-    `units` is how many were seen, `repeated` how many of them lie inside a second or later occurrence of an n-gram,
-    `longest_run` the most of those in a row, and `highest_rate` the highest share they had at any point after the
-    beginning (before _EARLY units, as if so many had been seen). The last two only ever grow.
+    `units` is the number of units, `repeated` the number of those in a second or later occurrence of an n-gram, `longest_run`
+    the longest run of repeated units, and `highest_rate` the highest value of repeated / max(units, _EARLY) so far. The last
+    two never decrease.
     """
 
     def __init__(self, n: int = NGRAM) -> None:
         self.n = n
         self.units = self.repeated = self.run = self.longest_run = 0
         self.highest_rate = 0.0
-        self._covered = 0  # how far into the text the last repeated n-gram reached
+        self._covered = 0  # units up to the end of the last repeated n-gram
         self._seen: set[int] = set()
         self._last: list[str] = []  # the n - 1 units before the next one
-        self._held = ""
+        self._buffer = ""
 
     def feed(self, piece: str) -> None:
-        """Take the next piece of the text. Up to _BATCH characters wait for the next ones, and so does an unfinished word."""
-        self._held += piece
-        if len(self._held) >= _BATCH:
-            found, self._held = closed_units(self._held)
-            self._count(found)
+        """Take the next piece of the text. Up to _BATCH characters, and an incomplete word, are buffered."""
+        self._buffer += piece
+        if len(self._buffer) >= _BATCH:
+            new, self._buffer = complete_units(self._buffer)
+            self._count(new)
 
     def finish(self) -> None:
-        """Count what still waits."""
-        self._count(units(self._held))
-        self._held = ""
+        """Count what is still buffered."""
+        self._count(units(self._buffer))
+        self._buffer = ""
 
     @property
     def rate(self) -> float:
         """Share of repeated units, in [0, 1]."""
         return self.repeated / self.units if self.units else 0.0
 
-    def _count(self, found: list[str]) -> None:
-        window = self._last + found
+    def _count(self, new_units: list[str]) -> None:
+        window = self._last + new_units
         first_end = self.units - len(self._last) + self.n  # units before the end of the window's first n-gram
-        self.units += len(found)
+        self.units += len(new_units)
         self._last = window[max(0, len(window) - self.n + 1) :]
         grams = list(map(hash, zip(*(window[start:] for start in range(self.n)), strict=False)))
         new = set(grams)
-        if len(new) == len(grams) and self._seen.isdisjoint(new):  # nothing is repeated: nearly always
+        if len(new) == len(grams) and self._seen.isdisjoint(new):  # the usual case: nothing is repeated
             self._seen |= new
             return
         for end, gram in enumerate(grams, start=first_end):
@@ -73,7 +73,7 @@ class RepetitionCounter:
                 self._seen.add(gram)
 
     def _repeat(self, end: int) -> None:
-        """The n units before `end` are repeated; some of them may be counted already."""
+        """Count the n units before `end` as repeated; some of them may be counted already."""
         distance = end - self._covered
         fresh = min(self.n, distance)
         self.run = self.run + fresh if distance <= self.n else self.n
@@ -83,8 +83,8 @@ class RepetitionCounter:
         self.highest_rate = max(self.highest_rate, self.repeated / max(end, _EARLY))
 
 
-def counted(text: str, n: int = NGRAM) -> RepetitionCounter:
-    """The counter of a finished text."""
+def count_repetition(text: str, n: int = NGRAM) -> RepetitionCounter:
+    """The counter after a finished text."""
     counter = RepetitionCounter(n)
     counter.feed(text)
     counter.finish()
@@ -92,35 +92,35 @@ def counted(text: str, n: int = NGRAM) -> RepetitionCounter:
 
 
 def repetition(text: str, n: int = NGRAM) -> float:
-    """Share of a text's units inside an n-gram that stood before in it, in [0, 1]."""
-    return counted(text, n).rate
+    """Share of a text's units in n-grams that occurred before in it, in [0, 1]."""
+    return count_repetition(text, n).rate
 
 
-def tail_loop(text: str) -> str | None:
-    """What a text says again and again at its very end, four times or more and over 16 units or more; None if it doesn't.
+def find_tail_loop(text: str) -> str | None:
+    """Words that are repeated at the end of a text, at least 4 times and over at least 16 units; None if there are none.
 
-    Shorter than the runs that stop a text while it is written, and yet no way to end one.
+    It is shorter than the runs that stop a text during generation, but still not a proper end.
     """
-    last = [unit.strip(_MARKS) for unit in units(without_blocks(text)[-_TAIL:])]
+    last = [unit.strip(_PUNCTUATION) for unit in units(strip_code_blocks(text)[-_TAIL:])]
     last = [unit for unit in last if unit]
-    for period in range(1, len(last) // _TIMES + 1):
+    for period in range(1, len(last) // _LOOP_TIMES + 1):
         same = 0
         while same + period < len(last) and last[-1 - same] == last[-1 - same - period]:
             same += 1
-        if same + period >= max(_TIMES * period, _LEAST):
+        if same + period >= max(_LOOP_TIMES * period, _LOOP_UNITS):
             return " ".join(last[-period:])
     return None
 
 
 def repeated_lines(text: str) -> float:
-    """Share of a text's characters in lines that stood before in it, in [0, 1]: list marks and numbers aside, code left out.
+    """Share of a text's characters in lines that occurred before in it, in [0, 1], without code, list markers and numbers.
 
-    Finds what n-grams don't: short items repeated under other numbers. A paragraph is a line or several.
+    It finds what n-grams do not: short list items that are repeated with other numbers.
     """
     seen: set[str] = set()
     repeated = total = 0
-    for line in without_blocks(text).lower().splitlines():
-        bare = _ITEM_MARK.sub("", line, count=1).strip()
+    for line in strip_code_blocks(text).lower().splitlines():
+        bare = _ITEM_MARKER.sub("", line, count=1).strip()
         total += len(bare)
         if bare in seen:
             repeated += len(bare)

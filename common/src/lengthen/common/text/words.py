@@ -1,4 +1,4 @@
-"""How long a text is, in the two ways that the benchmarks count, and the units that n-grams are made of."""
+"""Word counts as the two benchmarks define them, and the units of n-grams."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CJK = "\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 _IDEOGRAPH = re.compile("[\u4e00-\u9fff]")
 _LATIN_RUN = re.compile(r"\b[a-zA-Z]+\b")
-_LONGEST_UNIT = 256  # characters: bounds the work on text without white space while it is streamed
+_LONGEST_UNIT = 256  # characters; limits the buffer for streamed text without white space
 _UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,{_LONGEST_UNIT}}}")
 
 
@@ -20,17 +20,17 @@ def count_words(text: str) -> int:
 
 
 def count_words_latin_runs(text: str) -> int:
-    """LongBench-Write's count: CJK ideographs + runs of Latin letters. Up to 1.4 x off the other one on Chinese."""
+    """LongBench-Write's count: CJK ideographs + runs of Latin letters. On Chinese it differs from the other by up to 1.4 times."""
     return len(_IDEOGRAPH.findall(text)) + len(_LATIN_RUN.findall(text))
 
 
 def units(text: str) -> list[str]:
-    """What n-grams are made of: a CJK character, or a run of anything else between white space, in lower case."""
+    """The units of n-grams, in lower case: CJK characters, and runs of other characters without white space."""
     return [unit.lower() for unit in _UNIT.findall(text)]
 
 
-def closed_units(text: str) -> tuple[list[str], str]:
-    """The units of a beginning of a text, without the last one where more text could still lengthen it, and that rest."""
+def complete_units(text: str) -> tuple[list[str], str]:
+    """The units of an incomplete text, without the last one if more text could lengthen it; and that rest."""
     found = _UNIT.findall(text)
     rest = ""
     if found and text.endswith(found[-1]) and len(found[-1]) < _LONGEST_UNIT and not _CJK_CHARACTER.match(found[-1]):

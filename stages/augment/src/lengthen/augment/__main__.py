@@ -6,27 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from lengthen.common.cli import FILE, FOLDER, stage_command
+from lengthen.common.stage.command import FILE, FOLDER, stage_command
 
 if TYPE_CHECKING:
-    from lengthen.common.job import Job
+    from lengthen.common.stage.job import Job
 
 
 @stage_command("augment")
-@click.option("--seeds", type=FILE, help="Your own seeds: JSON lines with id, language, instruction, category. Default: ours.")
-@click.option("--input", "earlier", multiple=True, type=FOLDER, help="Instructions of an earlier iteration: not to be repeated.")
-@click.option("--benchmark", "benchmarks", multiple=True, type=FILE, help="Prompts to keep clear of, beside the built-in ones.")
-@click.option("--release", is_flag=True, help="The final pass: release.instructions of them, with ids of their own.")
+@click.option("--seeds", type=FILE, help="Your seeds instead of the built-in ones: JSON lines with id, language, instruction, category.")
+@click.option("--input", "earlier", multiple=True, type=FOLDER, help="Instructions of an earlier iteration; their duplicates are rejected.")
+@click.option("--benchmark", "benchmarks", multiple=True, type=FILE, help="More benchmark prompts to decontaminate against.")
+@click.option("--release", is_flag=True, help="Make the instructions of the release: release.instructions rows with other ids.")
 def main(job: Job, seeds: Path | None, earlier: tuple[Path, ...], benchmarks: tuple[Path, ...], release: bool) -> None:
-    """Grow a pool of instructions that deserve a long answer.
+    """Generate new instructions for long texts from a pool of examples (self-instruct).
 
-    The model continues a list of example instructions with one more; the base model judges whether it can guide a long
-    text (the probability of "yes" against "no"). Exact and near duplicates are refused, and what overlaps with a prompt
-    of a benchmark. Slots are dealt evenly to languages and categories; a slot is tried at most `augment.attempts` times.
+    The model continues a list of example instructions with one more. The base model then judges whether the new
+    instruction can guide a long text: the probability of "yes" against "no". Exact duplicates, near duplicates and
+    instructions that overlap with a benchmark prompt are rejected. The rows are divided evenly among languages and
+    categories; each row has at most `augment.attempts` attempts.
     """
     from lengthen.augment.stage import augment
 
-    augment(job, seeds, list(earlier), list(benchmarks), release)
+    augment(job, seeds, earlier, benchmarks, release)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Keeping clear of the benchmarks: an instruction that says much of what a benchmark prompt says is refused.
+"""Decontamination: an instruction that overlaps with a benchmark prompt is rejected.
 
 The measure is the overlap coefficient of 3-grams of units, |A ∩ B| / min(|A|, |B|), and not the Jaccard similarity:
-benchmark prompts carry a demand about their length that the same instruction wouldn't have here.
+a benchmark prompt also states a length demand, which the same instruction would not have here.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from lengthen.common.benchmark import BenchmarkFile
+from lengthen.common.method.benchmark.files import BenchmarkFile
 from lengthen.common.text.words import units
 
-_SHINGLE = 3  # units
-_MARKS = ".,;:!?\"'()[]“”‘’…—–-、，。；：！？（）《》「」『』"
-_FEW = 6  # 3-grams: two short instructions share their stock phrases ("write an essay about") without meaning the same
+_NGRAM = 3  # units
+_PUNCTUATION = ".,;:!?\"'()[]“”‘’…—–-、，。；：！？（）《》「」『』"
+_MIN_NGRAMS = 6  # two short instructions share common phrases ("write an essay about") without having the same meaning
 
 
 class Overlap(NamedTuple):
@@ -22,35 +22,34 @@ class Overlap(NamedTuple):
     share: float  # in [0, 1]
 
 
-class Contamination:
-    """The prompts of some benchmarks, indexed by their 3-grams: a look-up touches only prompts that share one."""
+class BenchmarkIndex:
+    """The prompts of several benchmarks, indexed by their 3-grams: a query compares only prompts that share one."""
 
     def __init__(self, benchmarks: list[BenchmarkFile]) -> None:
         self._sizes: dict[str, int] = {}
-        self._holders: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        self._prompts_by_ngram: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for benchmark in benchmarks:
             for name, text in benchmark.prompts():
-                self._add(name, shingles(text))
+                self._add(name, ngrams(text))
 
     def nearest(self, instruction: str) -> Overlap | None:
-        """The prompt that shares the largest part with the instruction; None where none shares anything."""
-        found = shingles(instruction)
-        shared = Counter(name for shingle in found for name in self._holders.get(shingle, ()))
-        overlaps = [Overlap(name, count / max(_FEW, min(len(found), self._sizes[name]))) for name, count in shared.items()]
+        """The prompt with the largest overlap; None if no prompt shares a 3-gram."""
+        found = ngrams(instruction)
+        shared = Counter(name for ngram in found for name in self._prompts_by_ngram.get(ngram, ()))
+        overlaps = [Overlap(name, count / max(_MIN_NGRAMS, min(len(found), self._sizes[name]))) for name, count in shared.items()]
         return max(overlaps, key=lambda overlap: (overlap.share, overlap.prompt), default=None)
 
     def _add(self, name: str, found: set[tuple[str, ...]]) -> None:
         self._sizes[name] = len(found)
-        for shingle in found:
-            self._holders[shingle].append(name)
+        for ngram in found:
+            self._prompts_by_ngram[ngram].append(name)
 
 
-def shingles(text: str) -> set[tuple[str, ...]]:
-    """The 3-grams of a text's units, punctuation aside."""
-    found = bare_units(text)
-    return {tuple(found[start : start + _SHINGLE]) for start in range(max(1, len(found) - _SHINGLE + 1))}
+def ngrams(text: str) -> set[tuple[str, ...]]:
+    """The 3-grams of a text's units, without punctuation."""
+    found = units_without_punctuation(text)
+    return {tuple(found[start : start + _NGRAM]) for start in range(max(1, len(found) - _NGRAM + 1))}
 
 
-def bare_units(text: str) -> list[str]:
-    """The units of a text without punctuation."""
-    return [bare for unit in units(text) if (bare := unit.strip(_MARKS))]
+def units_without_punctuation(text: str) -> list[str]:
+    return [stripped for unit in units(text) if (stripped := unit.strip(_PUNCTUATION))]

@@ -1,22 +1,23 @@
-"""The seed instructions: ours, as package data, or the user's own file."""
+"""The seed instructions: the built-in ones (package data), or the user's file."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from lengthen.common.errors import UserError
-from lengthen.common.settings import Language
+from lengthen.common.config.section import Language
+from lengthen.common.process.errors import UserError
 
 
 class Example(NamedTuple):
-    """An instruction that may be shown to the model."""
+    """An instruction that prompts may show to the model."""
 
     id: str
     language: str
-    category: str  # "" where nobody said
+    category: str  # "" if unknown
     instruction: str
 
 
@@ -24,7 +25,7 @@ def load_seeds(languages: list[Language], file: Path | None) -> list[Example]:
     """The seeds of the run's languages, in the order of the file.
 
     Raises:
-        UserError: a file that is missing, or a line that is no seed; a language with fewer than two.
+        UserError: a missing file, an invalid line, a duplicate id, or a language with fewer than two seeds.
     """
     seeds: list[Example] = []
     if file:
@@ -35,7 +36,9 @@ def load_seeds(languages: list[Language], file: Path | None) -> list[Example]:
             seeds += _parse((resources.files("lengthen.augment") / name).read_text(encoding="utf-8"), name)
     for language in languages:
         if sum(seed.language == language for seed in seeds) < 2:
-            raise UserError(f"{file}: fewer than two seeds in language {language}; add some, or change `languages`")
+            raise UserError(
+                f"{file or 'built-in seeds'}: fewer than two seeds in language {language!r}; add seeds, or change `languages` in the config"
+            )
     return [seed for seed in seeds if seed.language in languages]
 
 
@@ -43,7 +46,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--seeds {file} can't be read: {error}") from error
+        raise UserError(f"--seeds {file} cannot be read: {error}") from error
 
 
 def _parse(text: str, where: str) -> list[Example]:
@@ -55,7 +58,7 @@ def _parse(text: str, where: str) -> list[Example]:
             raw = json.loads(line)
             seeds.append(Example(str(raw["id"]), str(raw["language"]), str(raw.get("category", "")), str(raw["instruction"])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{where}, line {number}: no seed with id, language and instruction ({error})") from error
-    if repeated := {seed.id for seed in seeds if sum(other.id == seed.id for other in seeds) > 1}:
-        raise UserError(f"{where}: id {sorted(repeated)[0]} stands twice")
+            raise UserError(f"{where}, line {number}: not a JSON object with id, language and instruction ({error})") from error
+    if duplicates := [name for name, count in Counter(seed.id for seed in seeds).items() if count > 1]:
+        raise UserError(f"{where}: duplicate id {duplicates[0]!r}; give each seed its own id")
     return seeds

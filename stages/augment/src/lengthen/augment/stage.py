@@ -2,128 +2,100 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lengthen.augment.contamination import Contamination
-from lengthen.augment.grow import Grower, Slot, slots
+from lengthen.augment.contamination import BenchmarkIndex
+from lengthen.augment.figures import FIGURES
+from lengthen.augment.grow import Grower, Slot, make_slots
 from lengthen.augment.pool import Pool
-from lengthen.augment.propose import Asking
+from lengthen.augment.propose import InstructionPrompts, load_prompts
 from lengthen.augment.seeding import Example, load_seeds
-from lengthen.augment.wording import load_wording
-from lengthen.common.benchmark import BenchmarkFile, read_benchmark
-from lengthen.common.engine.protocol import Engine, Prompt
-from lengthen.common.ids import text_digest
-from lengthen.common.job import Job
-from lengthen.common.progress import StageProgress
-from lengthen.common.promptfile import PromptFile, load_prompt
-from lengthen.common.report import yield_figures
-from lengthen.common.rows import Rejection, record, run_tasks
+from lengthen.common.engine.protocol import Prompt
+from lengthen.common.engine.recorded import RecordedEngine
+from lengthen.common.method.benchmark.files import benchmarks_digest, read_benchmark
+from lengthen.common.process.progress import StageProgress
+from lengthen.common.stage.fingerprint import Recipe
+from lengthen.common.stage.job import Job
+from lengthen.common.stage.rows import record, run_together
+from lengthen.common.stage.run import Plan, run_stage, with_engine
+from lengthen.common.store.commit import Outcome
+from lengthen.common.store.paths import Folder
 from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import INSTRUCTIONS
-from lengthen.common.text.diversity import distinct, mean_similarity
-from lengthen.common.text.words import count_words
-
-METHOD = 3  # raise it when the same settings give other rows than before
+from lengthen.common.tables.definitions import INSTRUCTIONS
+from lengthen.common.text.rejection import Rejection
 
 
-def augment(job: Job, seeds_file: Path | None, earlier: list[Path], benchmark_files: list[Path], release: bool = False) -> None:
+def augment(job: Job, seeds_file: Path | None, earlier: Sequence[Folder], benchmark_files: Sequence[Path], release: bool = False) -> None:
     """The stage. See `__main__`."""
-    seeds = load_seeds(job.config.languages, seeds_file)
+    settings, seeds = job.config.augment, load_seeds(job.config.languages, seeds_file)
     datasets = [open_dataset(folder, INSTRUCTIONS) for folder in earlier]
     benchmarks = [read_benchmark(file) for file in (None, *benchmark_files)]
-    model = job.open_model()
-    asking = {str(language): _asking(language) for language in job.config.languages}
-    wanted = job.config.release.instructions if release else job.config.augment.instructions
-    inputs = _inputs(job, seeds, datasets, benchmarks, asking) | ({"release": str(wanted)} if release else {})
-    origin = job.origin(METHOD, model, ["augment"], inputs, _prompts(asking))
-    if job.is_complete(origin):
-        return
-    settings, contamination = job.config.augment, Contamination(benchmarks)
-    count = min(job.limit or wanted, wanted)
-    if job.dry_run:
-        job.say_plan(rows=count, at_most_tokens=count * settings.attempts * settings.sampling.max_tokens)
-        return
-    categories = {language: sorted({seed.category for seed in seeds if seed.language == language}) for language in asking}
-    open_slots = slots(job, count, categories, "release" if release else "slot")
-    with job.writer(INSTRUCTIONS, origin, replays=True) as writer:
+    rows = job.config.release.instructions if release else settings.instructions
+    values = {"seeds": hashlib.sha256(repr(seeds).encode()).hexdigest(), "benchmarks": benchmarks_digest(benchmarks)}
+    recipe = Recipe(
+        INSTRUCTIONS,
+        __name__,
+        ("augment",),
+        {f"earlier-{n}": dataset for n, dataset in enumerate(datasets, start=1)},
+        values | ({"release": str(rows)} if release else {}),
+        aside=("lengthen.augment.figures",),
+    )
 
-        def work(engine: Engine) -> None:
-            grower = Grower(job, engine, writer.calls, _pool(job, seeds, datasets), contamination, asking)
-            asyncio.run(_grow(grower, writer, open_slots, {"iteration": job.iteration, "model": model.name}))
+    def prepare() -> Plan:
+        count = min(job.limit or rows, rows)
+        index = BenchmarkIndex(benchmarks)
+        prompts = {str(language): load_prompts(language) for language in job.config.languages}
+        categories = {language: sorted({seed.category for seed in seeds if seed.language == language}) for language in prompts}
+        open_slots = make_slots(job, count, categories, "release" if release else "slot")
 
-        job.with_engine(work, [Prompt(prompt.fill(**dict.fromkeys(prompt.variables, ""))) for prompt in _prompts(asking).values()])
-        tokens = sum(slot.tokens for slot in open_slots)
-        job.say_result(writer.commit(count, _figures(writer, open_slots, job.config.seed), settings.max_rejected_share, tokens=tokens))
+        def work(writer: DatasetWriter) -> Outcome:
+            async def grow(engine: RecordedEngine) -> None:
+                grower = Grower(job, engine, _pool(job, seeds, datasets), index, prompts)
+                await _grow(grower, writer, open_slots)
 
+            with_engine(job, writer, grow, _empty_prompts(prompts))
+            return Outcome(count, settings.max_rejected_share, FIGURES)
 
-def _inputs(
-    job: Job, seeds: list[Example], datasets: list[Dataset], benchmarks: list[BenchmarkFile], asking: dict[str, Asking]
-) -> dict[str, str]:
-    """What decides the rows beside the config, as digests. The order of benchmarks is none."""
-    inputs = {"seeds": hashlib.sha256(repr(seeds).encode()).hexdigest()}
-    inputs |= {f"earlier-{n}": job.note_input(f"earlier-{n}", dataset) for n, dataset in enumerate(datasets, start=1)}
-    inputs["benchmarks"] = text_digest("\n".join(sorted({benchmark.digest for benchmark in benchmarks})))
-    return inputs | {f"wording.{language}": found.wording.digest for language, found in asking.items()}
+        return Plan({"rows": count, "at_most_tokens": count * settings.attempts * settings.sampling.max_tokens}, work, replays=True)
+
+    run_stage(job, recipe, prepare)
 
 
-async def _grow(grower: Grower, writer: DatasetWriter, open_slots: list[Slot], constants: dict[str, Any]) -> None:
+async def _grow(grower: Grower, writer: DatasetWriter, open_slots: list[Slot]) -> None:
     with StageProgress("augment", len(open_slots)) as progress:
 
         def finished(slot: Slot, outcome: dict[str, Any] | Rejection) -> None:
-            if isinstance(outcome, Rejection):
-                record(writer, slot.work, outcome)
-            else:
-                writer.add({"id": slot.work.id, **outcome, **constants})
+            record(writer, slot.task, outcome)
             progress.advance()
 
-        async def waves() -> None:
-            still = open_slots
-            while still:
-                still = await grower.wave(still, finished)
+        async def batches() -> None:
+            still_open = open_slots
+            while still_open:
+                still_open = await grower.batch(still_open, finished)
 
-        await run_tasks([waves()], writer, progress)
+        await run_together([batches()], writer, progress)
 
 
 def _pool(job: Job, seeds: list[Example], datasets: list[Dataset]) -> Pool:
-    """The seeds as examples; earlier iterations' instructions too where the pool grows. None of them is to be repeated."""
+    """The seeds and the earlier iterations' instructions. The latter are examples only with `augment.grow_pool`."""
     pool = Pool(job.config.augment.max_similarity)
     for seed in seeds:
-        pool.remember(seed)
-        pool.show(seed)
+        pool.add_known(seed)
+        pool.add_example(seed)
     for dataset in datasets:
         for row in dataset.rows(["language", "category", "instruction"]):
             example = Example(row["id"], row["language"], row["category"], row["instruction"])
-            pool.remember(example)
+            pool.add_known(example)
             if job.config.augment.grow_pool:
-                pool.show(example)
+                pool.add_example(example)
     return pool
 
 
-def _asking(language: str) -> Asking:
-    propose = load_prompt("lengthen.augment", f"propose.{language}.txt", {"examples"})
-    judge = load_prompt("lengthen.augment", f"judge.{language}.txt", {"instruction"})
-    return Asking(propose, judge, load_wording(language))
-
-
-def _prompts(asking: dict[str, Asking]) -> dict[str, PromptFile]:
-    proposing = {f"propose.{language}": found.propose for language, found in asking.items()}
-    return proposing | {f"judge.{language}": found.judge for language, found in asking.items()}
-
-
-def _figures(writer: DatasetWriter, all_slots: list[Slot], seed: int) -> dict[str, Any]:
-    """What came of it, and how varied it is."""
-    rows = dict(zip(writer.column("id").to_pylist(), writer.column("instruction").to_pylist(), strict=True))
-    texts = [rows[id_] for id_ in sorted(rows)]
-    accepted = [slot for slot in all_slots if slot.work.id in rows]
-    spent = sum(slot.tokens for slot in all_slots)
-    return yield_figures([count_words(text) for text in texts], spent, [slot.attempts for slot in accepted]) | {
-        "distinct_2": distinct(texts, 2),
-        "mean_similarity": mean_similarity(texts, seed),
-        "categories": dict(Counter(slot.category or "none" for slot in accepted)),
-        "languages": dict(Counter(slot.work.source for slot in accepted)),
-    }
+def _empty_prompts(prompts: dict[str, InstructionPrompts]) -> list[Prompt]:
+    """Every prompt with empty variables, to check how many tokens it leaves for the answer."""
+    files = [file for found in prompts.values() for file in (found.propose, found.judge)]
+    return [Prompt(file.fill(**dict.fromkeys(file.variables, ""))) for file in files]

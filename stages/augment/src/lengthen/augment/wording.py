@@ -1,6 +1,6 @@
-"""What code has to know of a language's prompts: how an item of the list is labelled, and the judge's yes and no.
+"""The parts of a language's prompts that the code uses: the label of a list item, and the judge's yes and no.
 
-A file beside the prompts, `prompts/wording.LANGUAGE.json`:
+They are in `prompts/wording.LANGUAGE.json`:
 
     {"item": "Instruction $number:", "yes": ["Yes", "yes"], "no": ["No", "no"]}
 """
@@ -11,16 +11,15 @@ import json
 import re
 from importlib import resources
 
-from lengthen.common.errors import UserError
-from lengthen.common.ids import text_digest
-from lengthen.common.promptfile import PromptFile
+from lengthen.common.method.prompt_file import PromptFile
+from lengthen.common.process.errors import UserError
 
 _QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』"}
 _NUMBERED = r"\d+\s*[.:)、．：）]"
 
 
 class Wording:
-    """The wording of one language. `yes` and `no` are the spellings a chat model uses."""
+    """The wording of one language. `yes` and `no` are lists of spellings."""
 
     def __init__(self, text: str, name: str) -> None:
         try:
@@ -28,10 +27,9 @@ class Wording:
             self.yes, self.no = [str(word) for word in raw["yes"]], [str(word) for word in raw["no"]]
             self._item = PromptFile(raw["item"], {"number"}, name)
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{name}: no item, yes and no ({error})") from error
-        self.digest = text_digest(text)
+            raise UserError(f"{name}: not a JSON object with item, yes and no ({error})") from error
         label = re.escape(raw["item"].partition("$number")[0].strip())
-        # A small model writes "Instructions 4:" too, and goes on behind it on the same line.
+        # A small model also writes "Instructions 4:", and continues on the same line.
         labelled = rf"\s{label}s?\s*{_NUMBERED}|" if label else ""
         self._next = re.compile(rf"{labelled}\n\s*{_NUMBERED}|\n\s*\n", re.IGNORECASE)
 
@@ -39,12 +37,12 @@ class Wording:
         """The label of an item, such as `Instruction 3:`."""
         return self._item.fill(number=str(number))
 
-    def goes_on(self, text: str) -> bool:
-        """Whether a continued list has got to its next item."""
+    def has_next_item(self, text: str) -> bool:
+        """Whether the text reaches the next item of the list."""
         return self._next.search(text.lstrip()) is not None
 
     def first_item(self, text: str) -> str:
-        """The first item of what the model wrote, on one line, without quotation marks around it."""
+        """The first item of the model's text, on one line, without surrounding quotation marks."""
         item = " ".join(self._next.split(text.strip(), maxsplit=1)[0].split())
         return item[1:-1].strip() if len(item) > 1 and _QUOTES.get(item[0]) == item[-1] else item
 

@@ -1,4 +1,4 @@
-"""Two models on the same prompts and seeds: what differs, and how sure that is.
+"""Compare two models on the same prompts and seeds: differences with confidence intervals.
 
 python -m lengthen.evaluate.compare runs/laptop/iter-00 runs/laptop/iter-02
 """
@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from lengthen.common.cli import FOLDER, with_exit_codes
+from lengthen.common.process.exit_codes import with_exit_codes
+from lengthen.common.stage.command import FOLDER
 
 if TYPE_CHECKING:
-    from lengthen.common.bootstrap import Estimate
     from lengthen.common.store.reader import Dataset
+    from lengthen.evaluate.bootstrap import Estimate
     from rich.table import Table
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A measure of two models: both means over the shared prompts, and the second less the first with its interval."""
+    """A measure of two models: both means over the shared prompts, and the second minus the first with its interval."""
 
     measure: str
     first: float
@@ -28,28 +29,32 @@ class Difference:
     difference: Estimate
 
     @property
-    def is_clear(self) -> bool:
-        """Whether the 95 % interval leaves out 0."""
+    def is_significant(self) -> bool:
+        """Whether the 95 % confidence interval excludes 0."""
         return self.difference.low > 0 or self.difference.high < 0
 
 
-def compared(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[Difference]:
-    """Every measure that both have, over answers to the same prompt with the same seed; grades only of the same judge.
+def compare_rows(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[Difference]:
+    """Every measure that both models have, over answers to the same prompts with the same seeds.
+
+    Grades are compared only if the same judge gave them.
 
     Raises:
-        UserError: they share no prompts.
+        UserError: there are no pairs.
     """
-    from lengthen.common.bootstrap import estimate
-    from lengthen.common.errors import UserError
-    from lengthen.common.score_figures import MEASURES, by_prompt
+    from lengthen.common.process.errors import UserError
+    from lengthen.evaluate.bootstrap import estimate
+    from lengthen.evaluate.figures import MEASURES, by_prompt
 
     pairs = _pairs(first, second)
     if not pairs:
-        raise UserError("the two share no prompt with the same seed; evaluate both on one benchmark, with the same lengths and --seed")
+        raise UserError(
+            "no prompt has answers with the same seed in both; evaluate both with the same benchmark, evaluate.lengths and --seed"
+        )
     found = []
     for name in MEASURES:
         usable = [pair for pair in pairs if not name.startswith("quality") or pair[0]["judge"] == pair[1]["judge"]]
-        usable = [pair for pair in usable if pair[0]["part"] == ("guard" if name == "loss" else "benchmark")]
+        usable = [pair for pair in usable if pair[0]["part"] == ("forgetting" if name == "loss" else "benchmark")]
         before, after = (by_prompt((pair[side] for pair in usable), name) for side in (0, 1))
         shared = sorted(before.keys() & after.keys())
         if difference := estimate([after[prompt] - before[prompt] for prompt in shared]):
@@ -64,35 +69,35 @@ def _pairs(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[tu
 
 
 def open_scores(folder: Path) -> Dataset:
-    """The scores in a folder: of it, of an iteration, or of a run's last iteration that has any.
+    """The scores in a folder of scores, in an iteration, or in the last evaluated iteration of a run.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no complete scores.
     """
-    from lengthen.common.errors import UserError
+    from lengthen.common.process.errors import UserError
     from lengthen.common.store.manifest import read_manifest
     from lengthen.common.store.reader import open_dataset
-    from lengthen.common.tables import SCORES
+    from lengthen.common.tables.definitions import SCORES
 
     candidates = [folder, folder / "scores", *sorted(folder.glob("iter-*/scores"), reverse=True)]
-    found = next((place for place in candidates if read_manifest(place)), None)
+    found = next((candidate for candidate in candidates if read_manifest(candidate)), None)
     if found is None:
-        raise UserError(f"{folder} holds no complete scores; run `make evaluate` for it first")
+        raise UserError(f"{folder} has no complete scores; run `make evaluate` first")
     return open_dataset(found, SCORES)
 
 
 def table_of(first: Dataset, second: Dataset) -> Table:
-    """One line a measure."""
-    from lengthen.common.score_figures import FIGURE_COLUMNS
+    """One line for each measure."""
+    from lengthen.evaluate.figures import FIGURE_COLUMNS
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("measure", "first", "second", "change", "95 % interval", "pairs"):
         table.add_column(name, justify="left" if name == "measure" else "right", no_wrap=True)
-    for line in compared(*(list(dataset.rows([*FIGURE_COLUMNS, "seed"])) for dataset in (first, second))):
+    for line in compare_rows(*(list(dataset.rows([*FIGURE_COLUMNS, "seed"])) for dataset in (first, second))):
         low, high = _number(line.difference.low, "+"), _number(line.difference.high, "+")
-        style = "bold" if line.is_clear else None
+        style = "bold" if line.is_significant else None
         figures = (_number(line.first), _number(line.second), _number(line.difference.mean, "+"), f"{low} to {high}")
         table.add_row(line.measure.replace("_", " "), *figures, str(line.difference.values), style=style)
     return table
@@ -106,9 +111,10 @@ def _number(value: float, sign: str = "") -> str:
 @click.argument("first", type=FOLDER)
 @click.argument("second", type=FOLDER)
 def main(first: Path, second: Path) -> None:
-    """Compare two evaluations in pairs: SECOND less FIRST, with 95 % bootstrap intervals; what is clear is bold.
+    """Compare two evaluations in pairs: SECOND minus FIRST, with 95 % bootstrap intervals.
 
-    Each is a folder of scores, an iteration (runs/laptop/iter-02), or a run: then its last evaluated iteration.
+    Each is a folder of scores, an iteration (runs/laptop/iter-02), or a run (its last evaluated iteration). Differences
+    whose interval excludes 0 are bold.
     """
 
     def show() -> None:

@@ -1,122 +1,122 @@
-"""Read prompts or training data, answer and score them, write scores."""
+"""Read prompts or training data, answer the prompts, score the texts, write scores."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from lengthen.common.engine.protocol import Engine
-from lengthen.common.errors import UserError
-from lengthen.common.ids import row_id
-from lengthen.common.job import Job
-from lengthen.common.progress import say
-from lengthen.common.rows import Rejection, Work, run_rows
-from lengthen.common.score_figures import FIGURE_COLUMNS, score_figures
-from lengthen.common.settings import Judge
+from lengthen.common.config.stages import Judge
+from lengthen.common.engine.recorded import RecordedEngine
+from lengthen.common.method.ids import row_id
+from lengthen.common.process.errors import UserError
+from lengthen.common.process.progress import say
+from lengthen.common.stage.fingerprint import Recipe
+from lengthen.common.stage.job import Job
+from lengthen.common.stage.rows import make_rows
+from lengthen.common.stage.run import Plan, run_stage, with_engine
+from lengthen.common.stage.tasks import Task
+from lengthen.common.store.commit import Outcome
 from lengthen.common.store.manifest import Manifest
-from lengthen.common.store.reader import open_dataset
+from lengthen.common.store.paths import Folder
+from lengthen.common.store.reader import Dataset, open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import EXPANSIONS, SCORES
-from lengthen.evaluate.benchmark import load_benchmark, load_guard, load_ruler
-from lengthen.evaluate.case import Case, spread
-from lengthen.evaluate.data import sampled
-from lengthen.evaluate.judge.asked import AskedJudge
+from lengthen.common.tables.definitions import EXPANSIONS, SCORES
+from lengthen.evaluate.benchmark import load_benchmark, load_forgetting, load_ruler
+from lengthen.evaluate.data import sample_rows
+from lengthen.evaluate.figures import FIGURES
+from lengthen.evaluate.item import EvaluationItem, evenly_spaced
 from lengthen.evaluate.judge.engine import EngineJudge
-from lengthen.evaluate.judge.judging import Judging, load_judge_prompts
+from lengthen.evaluate.judge.judging import TextJudge, load_judge_prompts
+from lengthen.evaluate.judge.protocol import JudgeModel
 from lengthen.evaluate.score import answer_and_score
 
-METHOD = 3  # raise it when the same settings give other rows than before
 
-
-def evaluate(job: Job, adapter: Path | None, benchmark: Path | None, data: Path | None) -> None:
+def evaluate(job: Job, benchmark: Path | None, data: Folder | None) -> None:
     """The stage. See `__main__`."""
-    if data and (benchmark or adapter):
-        raise UserError("--input scores training data as it is; --benchmark and --adapter don't go with it")
-    cases, inputs = _data(job, data) if data else _prompts(job, benchmark)
-    model = job.open_model()
-    adapter_digest = job.open_adapter(adapter, model)
-    judge, samples = job.config.evaluate.judge, job.config.evaluate.samples
-    judge_prompts = load_judge_prompts() if judge else {}
-    origin = job.origin(METHOD, model, ["evaluate"], inputs, {f"judge.{name}": prompt for name, prompt in judge_prompts.items()})
-    if job.is_complete(origin):
-        return
-    works = [work for work in _works(cases, samples) if job.takes(work.id)]
-    if job.dry_run:
-        answers = sum(work.source.given is None for work in works)
-        job.say_plan(rows=len(works), at_most_tokens=answers * job.config.evaluate.sampling.max_tokens)
-        return
-    say("evaluate: " + _described(cases))
-    constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
-    with job.writer(SCORES, origin) as writer:
+    if data and (benchmark or job.adapter):
+        raise UserError("--input scores existing training data; it cannot be combined with --benchmark or --adapter")
+    settings, dataset = job.config.evaluate, open_dataset(data, EXPANSIONS) if data else None
+    items, digests = (_data(job, dataset), {}) if dataset else _prompts(job, benchmark)
+    judge_settings = settings.judge
+    recipe = Recipe(
+        SCORES,
+        __name__,
+        ("evaluate",),
+        {"expansions": dataset} if dataset else {},
+        digests,
+        aside=("lengthen.evaluate.figures", "lengthen.evaluate.judge.endpoint"),
+    )
 
-        def work(engine: Engine | None) -> None:
-            judging = Judging(_asked(job, judge, engine, model.name), judge, judge_prompts, job.config.seed) if judge else None
+    def prepare() -> Plan:
+        todo = [task for task in _tasks(items, settings.samples) if job.includes(task.id)]
+        answers = sum(task.source.given is None for task in todo)
+        is_self_judge = judge_settings is not None and judge_settings.url is None
 
-            async def make(item: Work[Case]) -> dict[str, Any] | Rejection:
-                return await answer_and_score(item, engine, job, writer.calls, judging) | constants
+        def work(writer: DatasetWriter) -> Outcome:
+            say("evaluate: " + _description(items))
 
-            run_rows(job, works, len(works), make, writer)
+            async def scores(engine: RecordedEngine) -> None:
+                judge = _judge(job, judge_settings, engine) if judge_settings else None
+                await make_rows(job, engine, writer, todo, len(todo), partial(answer_and_score, job, judge))
 
-        judges_itself = judge is not None and judge.url is None
-        if data and not judges_itself:
-            work(None)
-        else:
-            job.with_engine(work, [], with_base=judges_itself)
-        _say_result(job, writer.commit(len(works), score_figures(_rows(writer))))
+            with_engine(job, writer, scores, with_base=is_self_judge, needs_engine=not data or is_self_judge)
+            return Outcome(len(todo), figures=FIGURES)
 
+        return Plan({"rows": len(todo), "at_most_tokens": answers * settings.sampling.max_tokens}, work, after=_say_judge)
 
-def _prompts(job: Job, benchmark: Path | None) -> tuple[list[Case], dict[str, str]]:
-    """Benchmark, ruler and guard, at most --limit of each, and the digests of their files."""
-    loaded = {"benchmark": load_benchmark(benchmark, job.config), "ruler": load_ruler(job.config), "guard": load_guard(job.config)}
-    cases = [case for found, _ in loaded.values() if found for case in spread(found, job.limit)]
-    return cases, {name: digest for name, (_, digest) in loaded.items()}
+    run_stage(job, recipe, prepare)
 
 
-def _data(job: Job, folder: Path) -> tuple[list[Case], dict[str, str]]:
-    dataset = open_dataset(folder, EXPANSIONS)
+def _prompts(job: Job, benchmark: Path | None) -> tuple[list[EvaluationItem], dict[str, str]]:
+    """The items of every part, at most --limit of each, and the digest of the benchmark."""
+    found, digest = load_benchmark(benchmark, job.config)
+    parts = (found, load_ruler(job.config), load_forgetting(job.config))
+    return [item for part in parts if part for item in evenly_spaced(part, job.limit)], {"benchmark": digest}
+
+
+def _data(job: Job, dataset: Dataset) -> list[EvaluationItem]:
     count = min(job.limit or job.config.evaluate.data_rows, job.config.evaluate.data_rows)
-    return sampled(dataset, count, job.config.seed), {"expansions": job.note_input("expansions", dataset)}
+    return sample_rows(dataset, count, job.config.seed)
 
 
-def _works(cases: list[Case], samples: int) -> Iterator[Work[Case]]:
-    """Ids without the iteration: two models answer a prompt with the same seeds, so that they can be compared in pairs.
+def _tasks(items: list[EvaluationItem], samples: int) -> Iterator[Task[EvaluationItem]]:
+    """The tasks of every item.
 
-    The prompt itself is part of the id: the built-in one of another length is another prompt.
+    Ids do not depend on the iteration: two models answer a prompt with the same seeds, so they can be compared in pairs.
+    They depend on the prompt's text: with other `evaluate.lengths` a built-in prompt is another prompt.
     """
-    for case in cases:
-        for sample in range(samples if case.given is None else 1):
-            yield Work(row_id("evaluate", 0, f"{case.part}/{case.benchmark}/{case.id}/{case.prompt}", sample), case.id, sample, case)
+    for item in items:
+        for sample in range(samples if item.given is None else 1):
+            yield Task(row_id("evaluate", 0, f"{item.part}/{item.benchmark}/{item.id}/{item.prompt}", sample), item.id, sample, item)
 
 
-def _asked(job: Job, judge: Judge, engine: Engine | None, model: str) -> AskedJudge:
-    if engine is not None and judge.url is None:
-        return EngineJudge(engine, judge, model, job.config.model.context_tokens)
+def _judge(job: Job, settings: Judge, engine: RecordedEngine) -> TextJudge:
+    return TextJudge(_judge_model(job, settings, engine), settings, load_judge_prompts(), job.config.seed)
+
+
+def _judge_model(job: Job, settings: Judge, engine: RecordedEngine) -> JudgeModel:
+    if engine.engine is not None and settings.url is None:
+        return EngineJudge(engine.engine, settings, job.model.name, job.config.model.max_model_len)
     from lengthen.evaluate.judge.endpoint import EndpointJudge
 
-    return EndpointJudge(judge)
+    return EndpointJudge(settings)
 
 
-def _rows(writer: DatasetWriter) -> list[dict[str, Any]]:
-    columns = [writer.column(name).to_pylist() for name in FIGURE_COLUMNS]
-    return [dict(zip(FIGURE_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _described(cases: list[Case]) -> str:
-    """Such as `240 prompts of longen (LonGen; en 120, zh 120), 20 of guard (…)`."""
+def _description(items: list[EvaluationItem]) -> str:
+    """Such as `240 of longen (LonGen; en 120, zh 120), 20 of forgetting (ours; en 20)`."""
     groups: dict[tuple[str, str], Counter[str]] = {}
-    for case in cases:
-        groups.setdefault((case.benchmark, case.format), Counter())[case.language] += 1
+    for item in items:
+        groups.setdefault((item.benchmark, item.format), Counter())[item.language] += 1
     return ", ".join(
         f"{languages.total()} of {name} ({form}; {', '.join(f'{language} {count}' for language, count in sorted(languages.items()))})"
         for (name, form), languages in groups.items()
     )
 
 
-def _say_result(job: Job, manifest: Manifest) -> None:
-    job.say_result(manifest)
+def _say_judge(manifest: Manifest) -> None:
     if judge := manifest.summary.get("judge"):
-        lost = f", {judge['without_score']} without a score (judge_note says why)" if judge["without_score"] else ""
-        spent = f"{judge['input_tokens']:,} tokens in, {judge['output_tokens']:,} out, cost {judge['cost']:.4g}"
-        say(f"evaluate: {judge['judged']} texts judged by {judge['name']}{lost}; {spent}")
+        missing = f", {judge['without_score']} without grades (see judge_note)" if judge["without_score"] else ""
+        usage = f"{judge['input_tokens']:,} input tokens, {judge['output_tokens']:,} output tokens, cost {judge['cost']:.4g}"
+        say(f"evaluate: {judge['judged']} texts judged by {judge['name']}{missing}; {usage}")

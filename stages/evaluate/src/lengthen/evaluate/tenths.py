@@ -1,26 +1,26 @@
-"""How a text changes from its beginning to its end, by tenth."""
+"""Measures for each tenth of a text, to show changes from its beginning to its end."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from lengthen.common.text.repetition import counted
+from lengthen.common.text.repetition import count_repetition
 
 
 def tenths(text: str) -> list[str]:
-    """Ten parts of about the same number of characters, cut between words; their concatenation is the text."""
+    """Split a text into ten parts of about equal length, between words; their concatenation is the text."""
     cuts = [0, *(_between_words(text, len(text) * number // 10) for number in range(1, 10)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def repetition_by_tenth(text: str, ngram: int) -> list[float]:
-    """The share of each tenth's units that lie in an n-gram that stood before anywhere in the text, in [0, 1]."""
+    """The share of each tenth's units in n-grams that occurred earlier anywhere in the text; in [0, 1]."""
     rates, read, before = [], "", (0, 0)
     for part in tenths(text):
         read += part
-        counter = counted(read, ngram)
+        counter = count_repetition(read, ngram)
         units, repeated = counter.units - before[0], counter.repeated - before[1]
-        rates.append(min(1.0, repeated / units) if units else 0.0)  # an n-gram over the cut may also lie in the tenth before
+        rates.append(min(1.0, repeated / units) if units else 0.0)  # an n-gram can overlap the previous tenth
         before = counter.units, counter.repeated
     return rates
 

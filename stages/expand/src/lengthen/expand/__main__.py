@@ -6,25 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from lengthen.common.cli import FOLDER, stage_command
+from lengthen.common.stage.command import FOLDER, stage_command
 
 if TYPE_CHECKING:
-    from lengthen.common.job import Job
+    from lengthen.common.stage.job import Job
 
 
 @stage_command("expand", shards=True)
-@click.option("--input", "responses", required=True, type=FOLDER, help="The folder of responses that generate wrote.")
-@click.option("--adapter", type=FOLDER, help="The extender of the iteration before; none: the base model.")
-def main(job: Job, responses: Path, adapter: Path | None) -> None:
+@click.option("--input", "responses", required=True, type=FOLDER, help="The responses, a dataset that generate wrote.")
+@click.option("--adapter", type=FOLDER, help="The extender of the previous iteration. Default: the base model.")
+def main(job: Job, responses: Path) -> None:
     """Make each selected response longer, `expand.extensions` times.
 
-    An attempt is `expand.rounds` rounds of two calls: the first writes a longer beginning from the first half of the
-    draft, the second goes on from there with the whole draft in view. It counts when the text has grown by more than
-    `expand.min_growth`; after `expand.attempts` the row goes to .rejected/.
+    An attempt has `expand.rounds` rounds of two calls: the first writes a longer beginning from the first half of the
+    draft, the second continues it with the whole draft in the prompt. The attempt is accepted if words of the expansion /
+    words of the response > `expand.min_growth`. After `expand.attempts` attempts the row is rejected and written to
+    .rejected/.
     """
     from lengthen.expand.stage import expand
 
-    expand(job, responses, adapter)
+    expand(job, responses)
 
 
 if __name__ == "__main__":

@@ -1,66 +1,49 @@
-"""Read responses, select among them, make them longer, write expansions."""
+"""Read responses, select some of them, make these longer, write expansions."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-from lengthen.common.engine.protocol import Engine, Prompt
-from lengthen.common.extension import load_extend_prompt
-from lengthen.common.job import Job
-from lengthen.common.report import mean, yield_figures
-from lengthen.common.rows import Rejection, Work, check_languages, count_works, run_rows, works_of
-from lengthen.common.selection import left_out
+from lengthen.common.engine.protocol import Prompt
+from lengthen.common.engine.recorded import RecordedEngine
+from lengthen.common.method.extend.prompt import load_extend_prompt
+from lengthen.common.method.selection import left_out
+from lengthen.common.stage.fingerprint import Recipe
+from lengthen.common.stage.job import Job
+from lengthen.common.stage.rows import make_rows
+from lengthen.common.stage.run import Plan, run_stage, with_engine
+from lengthen.common.stage.tasks import check_languages, count_tasks, tasks
+from lengthen.common.store.commit import Outcome
+from lengthen.common.store.paths import Folder
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import EXPANSIONS, RESPONSES
+from lengthen.common.tables.definitions import EXPANSIONS, RESPONSES
+from lengthen.expand.figures import FIGURES
 from lengthen.expand.lengthen import lengthen
 
-METHOD = 4  # raise it when the same settings give other rows than before
 
-
-def expand(job: Job, responses: Path, adapter: Path | None) -> None:
+def expand(job: Job, responses: Folder) -> None:
     """The stage. See `__main__`."""
-    dataset = open_dataset(responses, RESPONSES)
-    model = job.open_model()
-    adapter_digest = job.open_adapter(adapter, model)
-    prompts = {language: load_extend_prompt(language) for language in job.config.languages}
-    inputs = {"responses": job.note_input("responses", dataset)}
-    origin = job.origin(METHOD, model, ["check", "expand"], inputs, {f"extend.{name}": p for name, p in prompts.items()})
-    if job.is_complete(origin):
-        return
-    check_languages(job, dataset)
-    settings = job.config.expand
-    rows_in = count_works(job, dataset, settings.extensions)
-    if job.dry_run:
+    settings, dataset = job.config.expand, open_dataset(responses, RESPONSES)
+    biased, similar = settings.length_biased_selection, settings.max_similarity
+
+    def prepare() -> Plan:
+        check_languages(job, dataset)
+        rows_in = count_tasks(job, dataset, settings.extensions)
         calls = rows_in * settings.attempts * settings.rounds * 2
-        job.say_plan(rows=rows_in, at_most_calls=calls, at_most_tokens=calls * settings.sampling.max_tokens)
-        return
-    unused = left_out(
-        [dataset],
-        "response",
-        "words",
-        job.config.seed,
-        length_biased=settings.length_biased_selection,
-        max_similarity=settings.max_similarity,
-    )
-    constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
-    with job.writer(EXPANSIONS, origin) as writer:
 
-        def work(engine: Engine) -> None:
-            async def make(item: Work[dict[str, Any]]) -> dict[str, Any] | Rejection:
-                if why := unused.get(item.parent_id):
-                    return Rejection(why.reason, why.detail)
-                outcome = await lengthen(item, engine, writer.calls, job)
-                return outcome if isinstance(outcome, Rejection) else outcome | constants
+        def work(writer: DatasetWriter) -> Outcome:
+            not_selected = left_out([dataset], "response", "words", job.config.seed, length_biased=biased, max_similarity=similar)
 
-            run_rows(job, works_of(job, dataset, settings.extensions), rows_in, make, writer, settings.max_rejected_share)
+            async def expansions(engine: RecordedEngine) -> None:
+                todo = tasks(job, dataset, settings.extensions, not_selected)
+                await make_rows(job, engine, writer, todo, rows_in, partial(lengthen, job), settings.max_rejected_share)
 
-        job.with_engine(work, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts.values()])
-        job.say_result(writer.commit(rows_in, _figures(writer), settings.max_rejected_share))
+            prompts = [load_extend_prompt(language) for language in job.config.languages]
+            with_engine(job, writer, expansions, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts])
+            return Outcome(rows_in, settings.max_rejected_share, FIGURES)
 
+        return Plan({"rows": rows_in, "at_most_calls": calls, "at_most_tokens": calls * settings.sampling.max_tokens}, work)
 
-def _figures(writer: DatasetWriter) -> dict[str, Any]:
-    words, attempts, growth = (writer.column(name).to_pylist() for name in ("expansion_words", "attempts", "growth"))
-    kept = {name: mean(writer.column(name).to_pylist()) for name in ("kept_headings", "kept_names")}
-    return yield_figures(words, writer.tokens_spent(), attempts, growth) | kept
+    recipe = Recipe(EXPANSIONS, __name__, ("check", "expand"), {"responses": dataset}, aside=("lengthen.expand.figures",))
+    run_stage(job, recipe, prepare)

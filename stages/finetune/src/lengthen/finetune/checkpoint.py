@@ -1,9 +1,9 @@
-"""Folders under `.work/checkpoints/` that are there whole or not at all, and are used only as they were written.
+"""Folders under `.work/checkpoints/` that exist whole or not at all, and are used only as they were written.
 
     step-000050/    weights, optimizer state and log after a step
-    trained/        the finished adapter and its outcome: a training that ended isn't done again
+    trained/        the finished adapter and its outcome: a training that has ended isn't repeated
 
-Each is written in the writer's own scratch folder and moved into place by one rename, so a kill leaves no part of one, and
+Each is written in the writer's own scratch folder and moved into place by one rename, so a kill leaves no incomplete one, and
 a writer that was taken over has nothing left to move. `complete.json`, written last, names every file's sha256 and the
 plan it belongs to. There are no pickles: tensors are safetensors.
 """
@@ -15,18 +15,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lengthen.common.progress import say
+from lengthen.common.process.progress import say
 from lengthen.common.store.files import disk_errors, sync_folder, write_bytes
-from lengthen.common.store.place import file_digest
+from lengthen.common.store.paths import file_digest
 
 CHECKPOINTS, TRAINED = "checkpoints", "trained"
 FORMAT = 2  # of the files in them; raise it with any change, and older ones are not used
 _COMPLETE = "complete.json"
-_KEPT = 2  # the newest could turn out to be damaged
+_NEWEST = 2  # how many are not removed: the newest could turn out to be damaged
 
 
 def publish(draft: Path, target: Path, plan: str) -> None:
-    """Move a finished folder into place; one that stands there is replaced.
+    """Move a finished folder into place; an older one there is replaced.
 
     Raises:
         FileNotFoundError: the scratch folder is gone: another writer took over.
@@ -46,13 +46,13 @@ def step_folder(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:06d}"
 
 
-def newest(checkpoints: Path, plan: str) -> Path | None:
-    """The newest checkpoint of this plan whose files are as they were written; what can't be used on the way is removed."""
+def newest_usable(checkpoints: Path, plan: str) -> Path | None:
+    """The newest checkpoint of this plan whose files are as they were written; newer ones that can't be used are removed."""
     return next((folder for folder in reversed(_steps(checkpoints)) if is_usable(folder, plan)), None)
 
 
 def is_usable(folder: Path, plan: str) -> bool:
-    """Whether a folder is there, undamaged and of this plan. One that isn't is removed, and the reason said."""
+    """Whether a folder exists, undamaged and of this plan. One that can't be used is removed, with a warning."""
     if not folder.exists():
         return False
     try:
@@ -70,8 +70,8 @@ def is_usable(folder: Path, plan: str) -> bool:
 
 
 def prune(checkpoints: Path) -> None:
-    """Keep the newest two."""
-    for folder in _steps(checkpoints)[:-_KEPT]:
+    """Remove all but the newest two."""
+    for folder in _steps(checkpoints)[:-_NEWEST]:
         shutil.rmtree(folder, ignore_errors=True)
 
 

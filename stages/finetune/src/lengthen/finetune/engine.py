@@ -1,35 +1,35 @@
-"""DeepSpeed's engine around the model: how it is made, checked and measured."""
+"""DeepSpeed's engine around the model: how it is made and checked."""
 
 from __future__ import annotations
 
-import resource
-import time
 from typing import Any
 
 import deepspeed
 import torch
 from lengthen.finetune import lora
-from lengthen.finetune.failures import Failed
+from lengthen.finetune.failures import TrainingFailed
 from lengthen.finetune.loss import AnswerLoss
-from lengthen.finetune.sharing import share_rows
+from lengthen.finetune.sequence_parallel import enable_sequence_parallel
 from torch import Tensor
 from transformers.integrations import HfDeepSpeedConfig
 
 
 def open_engine(plan: dict[str, Any], ranks: int) -> Any:
-    """The model to train on this rank's device, with AdamW. The learning rate is the caller's to set at every step."""
+    """The model to train on this rank's device, with AdamW. The caller sets the learning rate at every step."""
+    rows, sharing = plan["per_device_train_batch_size"], plan["sequence_parallel_size"]
     settings = plan["deepspeed"] | {
-        "train_micro_batch_size_per_gpu": plan["rows_per_device"],
-        "gradient_accumulation_steps": plan["rows_per_step"] // (plan["rows_per_device"] * ranks // plan["sequence_parallel"]),
+        "train_micro_batch_size_per_gpu": rows,
+        "gradient_accumulation_steps": plan["train_batch_size"] // (rows * ranks // sharing),
+        "gradient_clipping": plan["max_grad_norm"],  # 0: none
         "bf16": {"enabled": lora.precision(plan) == torch.bfloat16},
     }
-    share_rows(plan["model"], plan["sequence_parallel"], plan["rows_per_device"])
-    kept = HfDeepSpeedConfig(settings)  # with ZeRO-3 from_pretrained loads each weight in the ranks' pieces while this lives
+    enable_sequence_parallel(plan["model"], sharing, rows)
+    zero3_loading = HfDeepSpeedConfig(settings)  # as long as it exists, from_pretrained divides each weight among the ranks of ZeRO-3
     model = AnswerLoss(lora.load(plan))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     adam = torch.optim.AdamW(parameters, lr=plan["learning_rate"], weight_decay=0.0)
     engine, *_ = deepspeed.initialize(model=model, optimizer=adam, config=settings, model_parameters=parameters)
-    del kept
+    del zero3_loading
     engine.train()
     return engine
 
@@ -38,34 +38,14 @@ def check_head(engine: Any, ids: Tensor, targets: Tensor, positions: Tensor | No
     """Our loss must be the model's: some models do more to their logits than the output layer does.
 
     Raises:
-        Failed: this one does.
+        TrainingFailed: this one does.
     """
     engine.eval()
     with torch.no_grad():
         ours, theirs = (float(engine(ids, targets, positions, whole)) for whole in (False, True))
     engine.train()
     if abs(ours - theirs) > 0.02 * abs(theirs) + 0.01:
-        raise Failed(f"this model's logits are not its output layer's ({ours:.4g}, {theirs:.4g}): it can't be trained here")
-
-
-def weights(engine: Any) -> int:
-    """How many the model has, those in other ranks' pieces too."""
-    return sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in engine.module.parameters())
-
-
-def product_speed(engine: Any) -> float:
-    """Operations a second of this rank's matrix products, in the precision of the forward pass."""
-    size = 1024 if engine.device.type == "cpu" else 8192
-    square = torch.ones(size, size, dtype=next(engine.module.parameters()).dtype, device=engine.device)
-    taken = []
-    for _ in range(4):  # the first makes the kernel ready
-        began = time.monotonic()
-        float((square @ square)[0, 0])  # waits for it
-        taken.append(time.monotonic() - began)
-    return float(2 * size**3 / min(taken))
-
-
-def peak_bytes() -> int:
-    """Memory that this rank has used at most: of its GPU, or of the process."""
-    used = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(used)
+        raise TrainingFailed(
+            f"this model's logits are not its output layer's (loss {ours:.4g}, by the model itself {theirs:.4g}), such as with soft caps "
+            "or scaled logits; it can't be trained here: set model.path to another model"
+        )

@@ -6,8 +6,8 @@ import re
 from typing import Any, NamedTuple
 
 from lengthen.common.engine.protocol import Prompt
-from lengthen.common.extension import extend_prompt
-from lengthen.common.ids import row_random
+from lengthen.common.method.extend.prompt import extend_prompt
+from lengthen.common.method.ids import row_random
 
 _BLANK_LINES = re.compile(r"\n{3,}")
 
@@ -18,7 +18,7 @@ class Example(NamedTuple):
 
 
 def example(row: dict[str, Any], role: str, drop_lines: float, seed: int) -> Example:
-    """A training example from a row of `expansions`, or of `dataset` for the writer, exactly as inference asks for it."""
+    """A training example from a row of `expansions`, or of `dataset` for the writer. The prompt is the one that inference uses."""
     if role == "writer":
         return Example(Prompt(row["query"]), row["response"])
     if role == "generator":
@@ -28,9 +28,9 @@ def example(row: dict[str, Any], role: str, drop_lines: float, seed: int) -> Exa
 
 
 def thinned(text: str, drop_lines: float, seed: int, row: str) -> str:
-    """The text with every line dropped with probability `drop_lines`, drawn from the row's own seed; never all of them."""
-    dice = row_random(seed, row, "thinned")
-    lines = [(line, dice.random() >= drop_lines) for line in text.split("\n")]
-    kept = "\n".join(line for line, keep in lines if keep or not line.strip())
-    kept = _BLANK_LINES.sub("\n\n", kept).strip()
-    return kept or next(line for line, _ in lines if line.strip())
+    """The text without some of its lines: each is dropped with probability `drop_lines`, drawn by the row's id; never all of them."""
+    random = row_random(seed, row, "thinned")
+    lines = [(line, random.random() >= drop_lines) for line in text.split("\n")]
+    left = "\n".join(line for line, is_left in lines if is_left or not line.strip())
+    left = _BLANK_LINES.sub("\n\n", left).strip()
+    return left or next(line for line, _ in lines if line.strip())

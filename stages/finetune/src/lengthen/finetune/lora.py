@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lengthen.finetune.sharing import ATTENTION
+from lengthen.finetune.sequence_parallel import ATTENTION
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
@@ -16,33 +16,25 @@ from transformers import AutoModelForCausalLM
 
 
 def load(plan: dict[str, Any]) -> PeftModel:
-    """The base model with a new adapter, the same numbers on every rank, or with the one to go on training."""
+    """The base model with a new adapter, the same numbers on every rank, or with the adapter that training continues."""
     base = AutoModelForCausalLM.from_pretrained(
         plan["model"],
         dtype=precision(plan),
         trust_remote_code=False,
         use_safetensors=True,
         local_files_only=True,
-        attn_implementation=ATTENTION if plan["sequence_parallel"] > 1 else None,
+        attn_implementation=ATTENTION if plan["sequence_parallel_size"] > 1 else None,
     )
     base.config.use_cache = False
     if plan["gradient_checkpointing"]:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     lora = plan["lora"]
     if plan["adapter"]:
-        known = LoraConfig.from_pretrained(plan["adapter"])
-        known.lora_dropout, known.inference_mode = lora["dropout"], False
-        return PeftModel.from_pretrained(base, plan["adapter"], is_trainable=True, config=known, autocast_adapter_dtype=False)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora["rank"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
-        target_modules=lora["target_modules"],
-        use_rslora=lora["rslora"],
-    )
+        config = LoraConfig.from_pretrained(plan["adapter"])
+        config.lora_dropout, config.inference_mode = lora["lora_dropout"], False
+        return PeftModel.from_pretrained(base, plan["adapter"], is_trainable=True, config=config, autocast_adapter_dtype=False)
     torch.manual_seed(plan["seed"])
-    return get_peft_model(base, config, autocast_adapter_dtype=False)
+    return get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **lora), autocast_adapter_dtype=False)
 
 
 def save(model: PeftModel, weights: dict[str, Tensor], plan: dict[str, Any], folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from lengthen.common.cli import FOLDER, with_exit_codes
+from lengthen.common.stage.command import FOLDER, with_exit_codes
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -26,10 +26,11 @@ def merge_folders(model: Path, adapter: Path, output: Path) -> None:
     Raises:
         UserError: the output exists, or the adapter isn't one of this model's.
     """
-    from lengthen.common.errors import UserError
-    from lengthen.common.merging import merge
-    from lengthen.common.model import open_adapter, open_model
-    from lengthen.common.progress import say
+    from lengthen.common.model.adapter import open_adapter
+    from lengthen.common.model.folder import open_model
+    from lengthen.common.model.merging import merge
+    from lengthen.common.process.errors import UserError
+    from lengthen.common.process.progress import say
 
     if output.exists():
         raise UserError(f"{output} exists; give another --output, or remove it")

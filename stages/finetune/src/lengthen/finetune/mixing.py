@@ -1,7 +1,7 @@
-"""Which expansions are learned from: the readers' selection, and earlier iterations and short answers where the config asks.
+"""Which expansions an adapter is trained on: the selected ones, with earlier iterations and short answers where the config says so.
 
-Learning nothing but long answers, and only the latest, is the paper's way; a share of earlier iterations' rows and of short
-answers works against forgetting. Both are drawn by the rows' ids.
+In the paper an adapter learns long answers of the latest iteration only. A share of earlier iterations' rows
+(`finetune.earlier_share`) and of short answers (`finetune.short_share`) works against forgetting. Both are drawn by the rows' ids.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from lengthen.common.ids import row_random
-from lengthen.common.job import Job
-from lengthen.common.progress import say
-from lengthen.common.selection import left_out
+from lengthen.common.method.ids import row_random
+from lengthen.common.method.selection import left_out
+from lengthen.common.process.progress import say
+from lengthen.common.stage.job import Job
 from lengthen.common.store.reader import Dataset
-from lengthen.common.text.check import Refusal
+from lengthen.common.text.rejection import Rejection
 
 
-def in_use(job: Job, datasets: list[Dataset]) -> list[Dataset]:
-    """The datasets that rows are taken from: those of earlier iterations only where `finetune.earlier_share` asks for some."""
+def datasets_in_use(job: Job, datasets: list[Dataset]) -> list[Dataset]:
+    """The datasets that rows are taken from: those of earlier iterations only where `finetune.earlier_share` is above 0."""
     used = []
     for dataset in datasets:
         if job.config.finetune.earlier_share or dataset.manifest.fingerprint.get("iteration", job.iteration) >= job.iteration:
@@ -29,8 +29,8 @@ def in_use(job: Job, datasets: list[Dataset]) -> list[Dataset]:
     return used
 
 
-def rows_and_refusals(job: Job, datasets: list[Dataset], role: str) -> Iterator[tuple[dict[str, Any], Refusal | None]]:
-    """Every row, and why it is not learned from (None: it is). A release is selected already: the writer learns all of it."""
+def rows_with_rejections(job: Job, datasets: list[Dataset], role: str) -> Iterator[tuple[dict[str, Any], Rejection | None]]:
+    """Every row, and why it is not selected (None: it is). All rows of a release are: they were selected when it was made."""
     if role == "writer":
         yield from ((row, None) for dataset in datasets for row in islice(dataset.rows(), job.limit))
         return
@@ -39,18 +39,19 @@ def rows_and_refusals(job: Job, datasets: list[Dataset], role: str) -> Iterator[
     unused = left_out(datasets, "expansion", "expansion_words", seed, length_biased=biased, max_similarity=similar)
     for dataset in datasets:
         for row in islice(dataset.rows(), job.limit):
-            yield row, unused.get(row["id"]) or _not_mixed_in(job, row)
+            yield row, unused.get(row["id"]) or _check_iteration(job, row)
 
 
-def lesson(job: Job, row: dict[str, Any], role: str) -> dict[str, Any]:
+def row_to_learn(job: Job, row: dict[str, Any], role: str) -> dict[str, Any]:
     """The row as its role learns it: for a share of the generator's rows, with the short answer instead of the long one."""
     if role == "generator" and row_random(job.config.seed, row["id"], "short").random() < job.config.finetune.short_share:
         return row | {"expansion": row["response"]}
     return row
 
 
-def _not_mixed_in(job: Job, row: dict[str, Any]) -> Refusal | None:
+def _check_iteration(job: Job, row: dict[str, Any]) -> Rejection | None:
+    """Rows of earlier iterations are drawn: None for those that are used."""
     share = job.config.finetune.earlier_share
     if row["iteration"] >= job.iteration or row_random(job.config.seed, row["id"], "earlier").random() < share:
         return None
-    return Refusal("selected_out", f"iteration {row['iteration']}, of which a share of {share} is mixed in")
+    return Rejection("selected_out", f"iteration {row['iteration']}, of which a share of {share} is mixed in")

@@ -1,4 +1,4 @@
-"""What a finished training says of itself, for the dataset it makes."""
+"""The outcome of a finished training: its figures and its log, for the dataset that describes the adapter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from lengthen.finetune.batches import Step, padding_share
 
-_UNKNOWN_AT_START = dict.fromkeys(("loss", "learning_rate", "grad_norm", "tokens_per_second"))
+_NOT_BEFORE_STEP_1 = dict.fromkeys(("loss", "learning_rate", "grad_norm", "tokens_per_second"))
 
 
 def outcome_of(
@@ -24,14 +24,14 @@ def outcome_of(
     """
     evaluated = [row["eval_loss"] for row in log if row["eval_loss"] is not None]
     tokens = [sum(lengths[row] for row in step.rows) for step in steps]
-    took = sum(count / row["tokens_per_second"] for count, row in zip(tokens, log, strict=True))
-    start = [] if before is None else [{"step": 0, "epoch": 0.0, "eval_loss": before, **_UNKNOWN_AT_START}]
+    seconds = sum(count / row["tokens_per_second"] for count, row in zip(tokens, log, strict=True))
+    start = [] if before is None else [{"step": 0, "epoch": 0.0, "eval_loss": before, **_NOT_BEFORE_STEP_1}]
     return {
         "steps": len(steps),
         "train_loss": math.fsum(row["loss"] for row in log) / len(log),
         "eval_loss_before": before,
         "eval_loss": evaluated[-1] if evaluated else None,
-        "tokens_per_second": sum(tokens) / took,
+        "tokens_per_second": sum(tokens) / seconds,
         "padding_share": padding_share(steps, lengths),
         "peak_memory_bytes": peak,
         "ranks": ranks,

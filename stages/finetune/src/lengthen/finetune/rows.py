@@ -1,4 +1,4 @@
-"""From expansions to token rows: selected, encoded, and the over-long ones rejected. Nothing is cut."""
+"""From expansions to token rows: selected, encoded, and the over-long ones rejected. Rows are never truncated."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.common.errors import UserError
-from lengthen.common.flaws import TEXTS, flaw_of
-from lengthen.common.ids import row_random
-from lengthen.common.job import Job
+from lengthen.common.method.ids import row_random
+from lengthen.common.method.row_check import TEXTS, check_row
+from lengthen.common.process.errors import UserError
+from lengthen.common.stage.job import Job
 from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables import DATASET, EXPANSIONS, Table
-from lengthen.common.text.check import Refusal, unfit
+from lengthen.common.tables.definitions import DATASET, EXPANSIONS
+from lengthen.common.tables.schema import Table
+from lengthen.common.text.prompt_text import check_prompt_text
+from lengthen.common.text.rejection import Rejection
 from lengthen.finetune.examples import example
-from lengthen.finetune.mixing import lesson, rows_and_refusals
+from lengthen.finetune.mixing import row_to_learn, rows_with_rejections
 
 if TYPE_CHECKING:
-    from lengthen.common.chat import Chat
+    from lengthen.common.engine.chat import Chat
 
 SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
 PARENTS = {"expansions": "response_id", "dataset": "source_id"}
-IGNORED = -100  # a label that the loss leaves out
+IGNORED = -100  # the label of a token that the loss leaves out
 
 
 class TokenRows(NamedTuple):
@@ -36,61 +38,46 @@ class TokenRows(NamedTuple):
     validation_rows: int
     tokens: int  # of train: prompt, answer and end token
     validation_tokens: int
-    rejected_tokens: int  # what the rejected rows would have had
+    rejected_tokens: int  # of the rejected rows, had they been used
     longest: int
     digest: str  # of all rows' tokens and labels, in order
 
 
 def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter) -> TokenRows:
-    """Write `train.parquet` and `validation.parquet` for this run; reject what can't be learned from, with its tokens.
+    """Write `train.parquet` and `validation.parquet` for this run; reject rows that can't be trained on, with their tokens.
 
     Raises:
-        UserError: more over-long rows than the configured share.
+        UserError: a larger share of the rows is too long than the config allows.
     """
-    from lengthen.common.chat import Chat  # transformers: only when there is something to encode
+    from lengthen.common.engine.chat import Chat  # transformers: only when there is something to encode
 
-    chat = Chat(job.config.model.path)
-    allowed = max_tokens(job, role)
+    chat, table, allowed = Chat(job.config.model.path), table_of(role), max_tokens(job, role)
     train: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
-    too_long = seen = rejected = 0
-    table = table_of(role)
-    for row, unused in rows_and_refusals(job, datasets, role):
-        flaw = flaw_of(table, row, job.config.model.context_tokens)
-        encoded = {"input_ids": []} if flaw else _encode(job, chat, row, role)
+    too_long = selected = rejected_tokens = 0
+    for row, unused in rows_with_rejections(job, datasets, role):
+        unreadable = check_row(table, row, job.config.model.max_model_len)
+        encoded = {"input_ids": []} if unreadable else _encode(job, chat, row, role)
         tokens = len(encoded["input_ids"])
-        seen += unused is None
-        why = flaw or unused or unfit("".join(row[name] for name in TEXTS[table.name]), chat.control_tokens)
-        if not why and tokens > allowed:
-            why, too_long = Refusal("over_long", f"{tokens} tokens > {allowed}"), too_long + 1
-        if why:
-            rejected += tokens
-            writer.reject(row["id"], row[PARENTS[table.name]], why.reason, why.detail, tokens=tokens)
-        elif _is_held_out(job, row, role):
+        rejection = unreadable or unused or _check_encoded(chat, table, row, tokens, allowed)
+        selected += unused is None
+        if rejection:
+            too_long += rejection.reason == "over_long"
+            rejected_tokens += tokens
+            writer.reject(row["id"], row[PARENTS[table.name]], rejection._replace(tokens=tokens))
+        elif _is_for_validation(job, row, role):
             validation.append(encoded)
         else:
             train.append(encoded)
-    if too_long > job.config.finetune.max_over_long_share * seen:
-        name = "max_tokens_extender" if role == "extender" else "max_tokens_generator"
-        raise UserError(
-            f"{too_long} of {seen} rows are longer than finetune.{name} ({allowed}), more than the allowed share "
-            f"{job.config.finetune.max_over_long_share}; raise {name} or finetune.max_over_long_share"
-        )
+    _check_over_long_share(job, role, too_long, selected)
     if not train and role != "writer":  # its test split is never trained on
         train, validation = validation, []
-    return _write(writer.scratch, train, validation, rejected)
+    return _write(writer.scratch, train, validation, rejected_tokens)
 
 
 def table_of(role: str) -> Table:
-    """What a role learns from."""
+    """The table that a role is trained on."""
     return DATASET if role == "writer" else EXPANSIONS
-
-
-def _is_held_out(job: Job, row: dict[str, Any], role: str) -> bool:
-    """Whether a row is for validation. The writer never sees the release's test split."""
-    if role == "writer":
-        return bool(row["split"] == "test")
-    return row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share
 
 
 def max_tokens(job: Job, role: str) -> int:
@@ -99,9 +86,33 @@ def max_tokens(job: Job, role: str) -> int:
 
 
 def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, Any]:
-    learned = example(lesson(job, row, role), role, job.config.finetune.drop_lines, job.config.seed)
+    learned = example(row_to_learn(job, row, role), role, job.config.finetune.drop_lines, job.config.seed)
     prompt, answer = chat.encode_example(learned.prompt, learned.answer)
     return {"id": row["id"], "input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+
+
+def _check_encoded(chat: Chat, table: Table, row: dict[str, Any], tokens: int, allowed: int) -> Rejection | None:
+    """Why a row that is selected can't be trained on, or None."""
+    if bad := check_prompt_text("".join(row[name] for name in TEXTS[table.name]), chat.control_tokens):
+        return bad
+    return Rejection("over_long", f"{tokens} tokens > {allowed}") if tokens > allowed else None
+
+
+def _check_over_long_share(job: Job, role: str, too_long: int, selected: int) -> None:
+    allowed = job.config.finetune.max_over_long_share
+    if too_long > allowed * selected:
+        name = "max_tokens_extender" if role == "extender" else "max_tokens_generator"
+        raise UserError(
+            f"{too_long} of {selected} rows are longer than finetune.{name} ({max_tokens(job, role)}), more than the allowed share "
+            f"{allowed}; raise {name} or finetune.max_over_long_share"
+        )
+
+
+def _is_for_validation(job: Job, row: dict[str, Any], role: str) -> bool:
+    """The writer's are those of the release's test split, which it is never trained on."""
+    if role == "writer":
+        return bool(row["split"] == "test")
+    return row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share
 
 
 def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]], rejected_tokens: int) -> TokenRows:

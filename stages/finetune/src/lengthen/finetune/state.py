@@ -1,6 +1,6 @@
 """What a training step changes: the adapter's weights in float32 and Adam's two moments. Nothing else has to be saved.
 
-The tensors are whole, not the ranks' pieces: they fit any number of ranks and any ZeRO stage.
+The tensors are whole, not divided among ranks: they fit any number of ranks and any ZeRO stage.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def gather(engine: Any) -> dict[str, Tensor]:
 
 def restore(engine: Any, tensors: dict[str, Tensor], step: int) -> None:
     """Put back what `gather` gave after `step` steps. All ranks have to call it."""
-    _make_moments(engine.optimizer, step)
+    _create_moments(engine.optimizer, step)
     for name, parameter in trained_parameters(engine).items():
         value = tensors[f"weight:{name}"].to(engine.device)
         safe_set_full_fp32_param(parameter, value)
@@ -49,11 +49,11 @@ def restore(engine: Any, tensors: dict[str, Tensor], step: int) -> None:
             safe_set_full_optimizer_state(parameter, tensors[f"{moment}:{name}"].to(engine.device), moment)
 
 
-def _make_moments(zero: Any, step: int) -> None:
-    """Adam makes its state at its first step; a resumed one needs the places to put it."""
+def _create_moments(zero: Any, step: int) -> None:
+    """Adam creates its state at its first step; a resumed training needs it before, to write into."""
     adam = zero.optimizer
     flat = zero.fp32_partitioned_groups_flat if hasattr(zero, "fp32_partitioned_groups_flat") else zero.single_partition_of_fp32_groups
-    for piece in flat:
-        adam.state[piece] = {"step": torch.tensor(float(step))} | {moment: torch.zeros_like(piece) for moment in _MOMENTS}
+    for partition in flat:
+        adam.state[partition] = {"step": torch.tensor(float(step))} | {moment: torch.zeros_like(partition) for moment in _MOMENTS}
     if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
         zero._lazy_init_hp_params_optimizer_state()  # ZeRO-2 finds the moments by links that it makes once

@@ -1,11 +1,11 @@
-"""torchrun, tied to the life of the stage that started it: its workers die with it, and it with the stage."""
+"""torchrun, which ends when the stage that started it ends; its workers end with it."""
 
 from __future__ import annotations
 
 import logging
 import sys
 
-from lengthen.common.lifeline import die_with_parent
+from lengthen.finetune.parent_death import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()

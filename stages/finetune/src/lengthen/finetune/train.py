@@ -2,8 +2,8 @@
 
 torchrun --nproc-per-node 1 -m lengthen.finetune.train FOLDER
 
-Rank 0 reads FOLDER/plan.json and tells the others. FOLDER/stop asks for an end after the step at hand; FOLDER/outcome.json
-says how it ended.
+Rank 0 reads FOLDER/plan.json and sends it to the others. FOLDER/stop requests a stop after the current step.
+FOLDER/outcome.json says how the training ended.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lengthen.common.lifeline import die_with_parent
+from lengthen.finetune.parent_death import die_with_parent
 
 die_with_parent()  # before the imports: they take seconds
-warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")  # a matter between DeepSpeed and torch
+warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")  # DeepSpeed calls what torch will remove
 
 import torch
 
@@ -27,7 +27,7 @@ if not torch.cuda.is_available():
 import json
 
 import deepspeed
-from lengthen.common.errors import EXIT_USER
+from lengthen.common.process.errors import EXIT_USER
 from lengthen.common.store.files import write_bytes
 from lengthen.finetune.failures import advice
 from lengthen.finetune.launch import OUTCOME, PLAN
@@ -37,29 +37,29 @@ from transformers.utils import logging
 
 
 def main(folder: Path) -> NoReturn:
-    """Train by the plan, or as far as it gets; one rank of each machine leaves the outcome. Ends the process."""
+    """Train as the plan says, to its end or to a stop; one rank of each machine writes the outcome. Ends the process."""
     logging.disable_progress_bar()
-    _join()
-    plan = _shared(json.loads((folder / PLAN).read_text()) if distributed.get_rank() == 0 else None)
+    _init_distributed()
+    plan = _broadcast(json.loads((folder / PLAN).read_text()) if distributed.get_rank() == 0 else None)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # else every new tensor is written twice
     try:
         outcome = Trainer(plan, folder).run()
     except Exception as error:
-        if not (told := advice(error)):
+        if not (message := advice(error)):
             raise
-        _leave(folder, {"error": told})  # whichever rank it is: the others may be waiting for it
+        _write_outcome(folder, {"error": message})  # whichever rank it is: the others may be waiting for it
         raise SystemExit(EXIT_USER) from error
     if os.environ["LOCAL_RANK"] == "0":
-        _leave(folder, outcome)
-    _end()
+        _write_outcome(folder, outcome)
+    _exit()
 
 
-def _end() -> NoReturn:
-    """End this rank at once. Everything is on disk and all ranks have met, so nothing is left to do but taking down libraries.
+def _exit() -> NoReturn:
+    """End this rank at once. Everything is on disk and all ranks have met, so only the libraries' shutdown is left.
 
-    That goes wrong at times on CPUs: a thread of theirs that still runs ended a rank with "terminate called without an active
-    exception" after a training that was complete. On GPUs NCCL has to see its last transfers through.
+    On CPUs that fails at times: a library's thread that was still running aborted a rank ("terminate called without an active
+    exception") after a training that was complete. On GPUs NCCL has to finish its last transfers.
     """
     if distributed.get_backend() == "nccl":
         distributed.destroy_process_group()
@@ -68,21 +68,21 @@ def _end() -> NoReturn:
     os._exit(0)
 
 
-def _leave(folder: Path, outcome: dict[str, Any]) -> None:
+def _write_outcome(folder: Path, outcome: dict[str, Any]) -> None:
     write_bytes(folder / OUTCOME, json.dumps(outcome).encode())
 
 
-def _join() -> None:
+def _init_distributed() -> None:
     """Join the other ranks by torchrun's environment."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     else:
-        # DeepSpeed would compile a transport of its own for CPUs, on the machine that trains; gloo does.
+        # For CPUs DeepSpeed would compile a transport of its own on the machine that trains; gloo needs no compiler.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo", auto_mpi_discovery=False, verbose=False)
 
 
-def _shared(plan: dict[str, Any] | None) -> dict[str, Any]:
+def _broadcast(plan: dict[str, Any] | None) -> dict[str, Any]:
     box = [plan]
     distributed.broadcast_object_list(box, src=0)
     assert box[0] is not None  # noqa: S101 - rank 0 has read it

@@ -1,33 +1,36 @@
-"""The generator's part: one instruction, one answer, tried again until the check accepts it."""
+"""One answer to one instruction, generated again until it passes the check."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lengthen.common.engine.protocol import Engine, Prompt
-from lengthen.common.ids import attempt_seed, text_digest
-from lengthen.common.job import Job
-from lengthen.common.rows import Rejection, Work
-from lengthen.common.store.calls import Calls
-from lengthen.common.text.check import Refusal, Watch, refusal, unfit
+from lengthen.common.engine.protocol import Prompt
+from lengthen.common.engine.recorded import RowEngine
+from lengthen.common.method.ids import attempt_seed
+from lengthen.common.stage.job import Job
+from lengthen.common.stage.tasks import Task
+from lengthen.common.text.check import Watch, check_text
+from lengthen.common.text.digest import text_digest
+from lengthen.common.text.prompt_text import check_prompt_text
+from lengthen.common.text.rejection import Rejection
 from lengthen.common.text.words import count_words
 
 
-async def answer(work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Calls) -> dict[str, Any] | Rejection:
-    """A row of `responses` without its constants, or why there is none."""
-    config, instruction = job.config, work.source
+async def answer(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> dict[str, Any] | Rejection:
+    """A row of `responses`, or the rejection of its last attempt."""
+    config, instruction = job.config, task.source
     language = instruction["language"]
-    if bad := unfit(instruction["instruction"], engine.control_tokens):
-        return Rejection(bad.reason, f"the instruction holds {bad.detail}")
-    row, prompt = calls.of(engine, work.id), Prompt(instruction["instruction"])
-    tokens, text, why, language = 0, "", Refusal("empty", ""), instruction["language"]
+    if rejection := check_prompt_text(instruction["instruction"], engine.control_tokens):
+        return rejection._replace(detail=f"in the instruction: {rejection.detail}")
+    prompt = Prompt(instruction["instruction"])
+    tokens, last = 0, Rejection("empty", "")
     for attempt in range(config.generate.attempts):
-        sampling = job.sampling(config.generate.sampling, work.id, attempt)
-        completion = await row.complete(str(attempt), prompt, sampling, adapter=job.adapter, watch=Watch(config.check, language))
+        sampling = job.sampling(config.generate.sampling, task.id, attempt)
+        completion = await engine.complete(str(attempt), prompt, sampling, watch=Watch(config.check, language))
         tokens += completion.tokens
         text = completion.text.strip()
-        refused = refusal(text, completion.finish_reason, config.check, language=language, control_tokens=engine.control_tokens)
-        if refused is None:
+        rejection = check_text(text, completion.finish_reason, config.check, language=language, control_tokens=engine.control_tokens)
+        if rejection is None:
             return {
                 "instruction_id": instruction["id"],
                 "instruction": instruction["instruction"],
@@ -38,7 +41,8 @@ async def answer(work: Work[dict[str, Any]], engine: Engine, job: Job, calls: Ca
                 "finish_reason": completion.finish_reason,
                 "attempts": attempt + 1,
                 "digest": text_digest(text),
-                "seed": attempt_seed(config.seed, work.id, attempt),
+                "seed": attempt_seed(config.seed, task.id, attempt),
+                **job.constants,
             }
-        why = refused
-    return Rejection(why.reason, why.detail, text, config.generate.attempts, tokens)
+        last = rejection._replace(text=text)
+    return last._replace(attempts=config.generate.attempts, tokens=tokens)

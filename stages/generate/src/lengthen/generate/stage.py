@@ -1,45 +1,42 @@
-"""Read instructions, answer them, write responses."""
+"""Read instructions, generate answers, write responses."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-from lengthen.common.engine.protocol import Engine
-from lengthen.common.job import Job
-from lengthen.common.report import yield_figures
-from lengthen.common.rows import Rejection, Work, check_languages, count_works, run_rows, works_of
+from lengthen.common.engine.recorded import RecordedEngine
+from lengthen.common.stage.fingerprint import Recipe
+from lengthen.common.stage.job import Job
+from lengthen.common.stage.rows import make_rows
+from lengthen.common.stage.run import Plan, run_stage, with_engine
+from lengthen.common.stage.tasks import check_languages, count_tasks, tasks
+from lengthen.common.store.commit import Outcome
+from lengthen.common.store.paths import Folder
 from lengthen.common.store.reader import open_dataset
-from lengthen.common.tables import INSTRUCTIONS, RESPONSES
+from lengthen.common.store.writer import DatasetWriter
+from lengthen.common.tables.definitions import INSTRUCTIONS, RESPONSES
 from lengthen.generate.answer import answer
+from lengthen.generate.figures import FIGURES
 
-METHOD = 4  # raise it when the same settings give other rows than before
 
-
-def generate(job: Job, instructions: Path, adapter: Path | None) -> None:
+def generate(job: Job, instructions: Folder) -> None:
     """The stage. See `__main__`."""
-    dataset = open_dataset(instructions, INSTRUCTIONS)
-    model = job.open_model()
-    adapter_digest = job.open_adapter(adapter, model)
-    origin = job.origin(METHOD, model, ["check", "generate"], {"instructions": job.note_input("instructions", dataset)}, {})
-    if job.is_complete(origin):
-        return
-    check_languages(job, dataset)
-    settings = job.config.generate
-    rows_in = count_works(job, dataset, settings.responses)
-    if job.dry_run:
-        job.say_plan(rows=rows_in, at_most_tokens=rows_in * settings.attempts * settings.sampling.max_tokens)
-        return
-    constants = {"adapter": adapter_digest, "iteration": job.iteration, "model": model.name}
-    with job.writer(RESPONSES, origin) as writer:
+    settings, dataset = job.config.generate, open_dataset(instructions, INSTRUCTIONS)
 
-        def work(engine: Engine) -> None:
-            async def make(item: Work[dict[str, Any]]) -> dict[str, Any] | Rejection:
-                outcome = await answer(item, engine, job, writer.calls)
-                return outcome if isinstance(outcome, Rejection) else outcome | constants
+    def prepare() -> Plan:
+        check_languages(job, dataset)
+        rows_in = count_tasks(job, dataset, settings.responses)
 
-            run_rows(job, works_of(job, dataset, settings.responses), rows_in, make, writer, settings.max_rejected_share)
+        def work(writer: DatasetWriter) -> Outcome:
+            async def answers(engine: RecordedEngine) -> None:
+                todo = tasks(job, dataset, settings.responses)
+                await make_rows(job, engine, writer, todo, rows_in, partial(answer, job), settings.max_rejected_share)
 
-        job.with_engine(work, [])
-        figures = yield_figures(writer.column("words").to_pylist(), writer.tokens_spent(), writer.column("attempts").to_pylist())
-        job.say_result(writer.commit(rows_in, figures, settings.max_rejected_share))
+            with_engine(job, writer, answers)
+            return Outcome(rows_in, settings.max_rejected_share, FIGURES)
+
+        return Plan({"rows": rows_in, "at_most_tokens": rows_in * settings.attempts * settings.sampling.max_tokens}, work)
+
+    run_stage(
+        job, Recipe(RESPONSES, __name__, ("check", "generate"), {"instructions": dataset}, aside=("lengthen.generate.figures",)), prepare
+    )

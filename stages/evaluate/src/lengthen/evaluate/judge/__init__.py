@@ -1,1 +1,1 @@
-"""Judging quality with a language model: `judging` asks, `reply` reads, `endpoint` and `engine` are whom it asks."""
+"""Grading quality with a language model: `judging` sends the requests, `reply` parses, `engine` and `endpoint` are the models."""

@@ -1,4 +1,4 @@
-"""What a judge answers: seven integers from 1 to 10. The schema that asks for them, and a reader for judges that ignore it."""
+"""A judge's reply: seven integers from 1 to 10. Its JSON schema, and a parser that also reads replies without JSON."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 import re
 from typing import Any
 
-from lengthen.common.tables import QUALITIES
+from lengthen.common.tables.definitions import QUALITIES
 
-_LETTERS_A_WORD = 6  # bounds the analysis where only characters can be counted
+_CHARACTERS_PER_WORD = 6  # a JSON schema limits the analysis in characters
 
 
-class Unreadable(Exception):
-    """A reply without seven grades; the message says what is wrong with it."""
+class UnreadableReply(Exception):
+    """A reply without seven valid grades; the message says why."""
 
 
 def schema(analysis_words: int) -> dict[str, Any]:
-    """JSON schema of a reply: a bounded analysis, then the grades, so that the grades follow from it; 0 words: grades alone."""
+    """The JSON schema of a reply: an analysis of limited length, then the grades. With 0 words the analysis is empty."""
     grades = {name: {"type": "integer", "minimum": 1, "maximum": 10} for name in QUALITIES}
-    analysis = {"type": "string", "maxLength": analysis_words * _LETTERS_A_WORD}
+    analysis = {"type": "string", "maxLength": analysis_words * _CHARACTERS_PER_WORD}
     return {
         "type": "object",
         "properties": {"analysis": analysis, **grades},
@@ -28,19 +28,19 @@ def schema(analysis_words: int) -> dict[str, Any]:
 
 
 def reply_tokens(analysis_words: int) -> int:
-    """Room for a reply that keeps to the schema, were each character a token; escaped ones can be six, so it is no promise."""
-    return analysis_words * _LETTERS_A_WORD + 250
+    """The token limit of a reply: one token per character. Not a strict bound: an escaped character can have six tokens."""
+    return analysis_words * _CHARACTERS_PER_WORD + 250
 
 
 def read_grades(reply: str) -> dict[str, float]:
-    """The grades of a reply by name: from its JSON object, else from lines such as `Relevance: 8/10`.
+    """The grades of a reply by name: from its JSON object, otherwise from lines such as `Relevance: 8/10`.
 
     Raises:
-        Unreadable: a grade is missing, or no integer from 1 to 10.
+        UnreadableReply: a grade is missing, or not an integer from 1 to 10.
     """
     values = _from_json(reply) or _from_lines(reply)
     if missing := [name for name in QUALITIES if name not in values]:
-        raise Unreadable(f"no {', '.join(missing)}" if values else "no JSON object and no grades")
+        raise UnreadableReply(f"no {', '.join(missing)}" if values else "no JSON object and no grades")
     return {name: float(_grade(name, values[name])) for name in QUALITIES}
 
 
@@ -61,5 +61,5 @@ def _from_lines(reply: str) -> dict[str, Any]:
 def _grade(name: str, value: Any) -> int:
     text = re.sub(r"(?:\.0+)?\s*(?:/\s*10)?$", "", str(value).strip())
     if isinstance(value, bool) or not text.isdigit() or not 1 <= int(text) <= 10:
-        raise Unreadable(f"{name} is {str(value)[:40]!r}, no integer from 1 to 10")
+        raise UnreadableReply(f"{name} is {str(value)[:40]!r}, not an integer from 1 to 10")
     return int(text)

@@ -1,1 +1,1 @@
-"""A run as one page: `gather` reads it, `charts` draws, `page` lays it out. Nothing here needs a network or a script."""
+"""A run as one HTML page, without network access or scripts: `run_data` reads, `*_charts` draw, `page` renders."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from lengthen.common.cli import FILE, FOLDER, with_exit_codes
+from lengthen.common.process.exit_codes import with_exit_codes
+from lengthen.common.stage.command import FILE, FOLDER
 
 
 @click.command(context_settings={"max_content_width": 110})
 @click.argument("run", type=FOLDER)
 @click.option("--output", required=True, type=FILE, help="The page, such as RUN/report.html; its charts as PNG go into RUN/report/.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Chooses the sample pairs.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed for drawing the sample pairs.")
 def main(run: Path, output: Path, seed: int) -> None:
-    """One self-contained HTML page about RUN: what was made, how long the models write, and how well.
+    """Write one self-contained HTML page about RUN: rows, yields, lengths, scores, losses and samples.
 
-    Works on a run that isn't finished: what is missing is said.
+    RUN need not be complete: the page lists the missing stages.
     """
 
     def work() -> None:

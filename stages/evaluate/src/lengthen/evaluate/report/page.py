@@ -1,7 +1,8 @@
-"""The page: charts, tables and sample pairs put into one HTML file; the charts as PNG and their figures as a table beside it."""
+"""The report: one HTML file with charts, tables and sample pairs; beside it the charts as PNG and their figures as a table."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,25 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lengthen.common.errors import UserError
-from lengthen.common.score_figures import MEASURES
-from lengthen.common.summary import RELEASE_STAGES, STAGES, verdict, writer_verdicts
-from lengthen.evaluate.report import charts
-from lengthen.evaluate.report.gather import WRITER, Iteration, gather, sample_pairs
-from lengthen.evaluate.report.ink import PNG, SERIES, SERIES_DARK, SVG, drawing, svg_of
+from lengthen.common.process.errors import UserError
+from lengthen.evaluate.figures import MEASURES
+from lengthen.evaluate.report import score_charts, stage_charts
+from lengthen.evaluate.report.palette import PNG, SERIES, SERIES_DARK, SVG, Palette, drawing, svg_of
+from lengthen.evaluate.report.run_data import WRITER, Iteration, read_run, sample_pairs
+from lengthen.evaluate.summary import RELEASE_STAGES, STAGES, generator_comparison, writer_comparisons
 from matplotlib.figure import Figure
 
 _LABELS = {"words": "words (LonGen's count)", "words_latin_runs": "words (LongBench-Write's count)", "s_l": "S_l, of 100",
-           "length_score": "length score, of 1", "cut": "share cut by the length limit", "quality": "quality, mean grade"}  # fmt: skip
-_TEXT = 20_000  # characters of a sample: five pages
-SECTIONS: dict[str, tuple[charts.Draw, ...]] = {
-    "Does it write longer?": (charts.words_by_model, charts.ruler, charts.before_and_after),
-    "Does it write as long as asked?": (charts.asked_and_written, charts.length_by_kind),
-    "Is it still good?": (charts.quality_by_dimension, charts.decay, charts.quality_decay, charts.guard),
-    "The data": (charts.growth, charts.attempts, charts.rejected),
-    "Training": (charts.losses,),
-    "Cost": (charts.tokens, charts.seconds),
+           "length_score": "length score, of 1", "cut": "share cut by the token limit", "quality": "quality, mean grade"}  # fmt: skip
+_MAX_TEXT = 20_000  # characters of a sample: five pages
+Draw = Callable[[list[Iteration], Palette], Figure | None]
+SECTIONS: dict[str, tuple[Draw, ...]] = {
+    "Length": (score_charts.words_by_model, score_charts.ruler, stage_charts.before_and_after),
+    "Length control": (score_charts.asked_and_written, score_charts.length_by_kind),
+    "Quality": (score_charts.quality_by_dimension, score_charts.decay, score_charts.quality_decay, score_charts.forgetting),
+    "Training data": (stage_charts.growth, stage_charts.attempts, stage_charts.rejected),
+    "Training": (stage_charts.losses,),
+    "Cost": (stage_charts.tokens, stage_charts.seconds),
 }
 SUMMARY = pa.schema(
     [("model", pa.string()), ("iteration", pa.int64()), ("part", pa.string()), ("group", pa.string()), ("measure", pa.string())]
@@ -36,22 +38,22 @@ SUMMARY = pa.schema(
 
 
 def write_report(run: Path, output: Path, seed: int) -> int:
-    """Write the page to `output`, PNGs and `summary.parquet` into the folder of the same name. Returns the page's bytes.
+    """Write the page to `output`, and PNGs and `summary.parquet` to the folder of the same name. Returns the page's size in bytes.
 
     Raises:
-        UserError: there is nothing to report.
+        UserError: the run has no complete stage.
     """
-    iterations = gather(run)
-    beside = output.with_suffix("")
-    beside.mkdir(parents=True, exist_ok=True)
-    sections = {title: [_chart(draw, iterations, beside) for draw in draws] for title, draws in SECTIONS.items()}
-    pq.write_table(pa.Table.from_pylist(summary_rows(iterations), SUMMARY), beside / "summary.parquet")
+    iterations = read_run(run)
+    charts_folder = output.with_suffix("")
+    charts_folder.mkdir(parents=True, exist_ok=True)
+    sections = {title: [_chart(draw, iterations, charts_folder) for draw in draws] for title, draws in SECTIONS.items()}
+    pq.write_table(pa.Table.from_pylist(summary_rows(iterations), SUMMARY), charts_folder / "summary.parquet")
     label, pairs = sample_pairs(iterations, seed)
     page = (
         _template()
         .render(
             run=run.resolve().name,
-            verdicts=_verdicts(run, iterations),
+            comparisons=_comparisons(run, iterations),
             sections={title: [chart for chart in found if chart] for title, found in sections.items()},
             iterations=iterations,
             stages=tuple(dict.fromkeys(STAGES + RELEASE_STAGES)),
@@ -73,27 +75,27 @@ def write_report(run: Path, output: Path, seed: int) -> int:
 
 
 def summary_rows(iterations: list[Iteration]) -> list[dict[str, Any]]:
-    """The figures behind the charts, one a row: a measure of a group of answers, with its interval."""
+    """The figures of the charts: one row for each measure of a group of answers, with its interval."""
     found = []
     for iteration in iterations:
         groups = {("overall", ""): iteration.figures.get("overall", {})}
-        for part in ("by_kind", "by_range", "by_language", "ruler", "guard"):
+        for part in ("by_kind", "by_range", "by_language", "ruler", "forgetting"):
             groups |= {(part, group): values for group, values in iteration.figures.get(part, {}).items()}
         for (part, group), values in groups.items():
-            place = {"model": iteration.label, "iteration": iteration.number, "part": part, "group": group}
-            found += [place | {"measure": name, **values[name]} for name in MEASURES if name in values]
+            labels = {"model": iteration.label, "iteration": iteration.number, "part": part, "group": group}
+            found += [labels | {"measure": name, **values[name]} for name in MEASURES if name in values]
     return found
 
 
-def _chart(draw: charts.Draw, iterations: list[Iteration], beside: Path) -> dict[str, str] | None:
+def _chart(draw: Draw, iterations: list[Iteration], charts_folder: Path) -> dict[str, str] | None:
     """A chart as SVG for the page, and as a PNG file."""
     name, caption = draw.__name__, (draw.__doc__ or "").strip()
     with drawing(PNG, name):
         figure = draw(iterations, PNG)
-        (beside / f"{name}.png").unlink(missing_ok=True)
+        (charts_folder / f"{name}.png").unlink(missing_ok=True)
         if figure is None:
             return None
-        _save(figure, beside / f"{name}.png")
+        _save(figure, charts_folder / f"{name}.png")
     with drawing(SVG, name):
         figure = draw(iterations, SVG)
         return {"caption": caption, "svg": svg_of(figure, name.replace("_", " "))} if figure else None
@@ -103,22 +105,22 @@ def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
-def _verdicts(run: Path, iterations: list[Iteration]) -> list[str]:
-    """Of the last generator, and of the writer where there is one."""
+def _comparisons(run: Path, iterations: list[Iteration]) -> list[str]:
+    """Sentences about the last generator, and about the writer if there is one."""
     numbers = {found.number for found in iterations if found.scores and found.name != WRITER}
     try:
         if 0 not in numbers or len(numbers) == 1:
-            return ["Base model and generator are not both evaluated yet."]
-        said = [verdict(run, max(numbers))]
-        for release in (found.folder for found in iterations if found.scores and found.name == WRITER):
-            said += writer_verdicts(run, int(release.name.rpartition("-")[2]), release)
-        return said
+            return ["Not evaluated yet: both base model and generator are needed for a comparison."]
+        found = [generator_comparison(run, max(numbers))]
+        for release in (other.folder for other in iterations if other.scores and other.name == WRITER):
+            found += writer_comparisons(run, int(release.name.rpartition("-")[2]), release)
+        return found
     except UserError as error:
         return [str(error)]
 
 
 def _score_table(iterations: list[Iteration]) -> list[dict[str, Any]]:
-    """A line a measure; of each model the mean with its interval."""
+    """One line for each measure, with the mean and interval of each model."""
     models = [found for found in iterations if "overall" in found.figures]
     lines = []
     for name in MEASURES:
@@ -140,17 +142,17 @@ def _number(value: float) -> str:
 
 def _cut(pair: dict[str, Any]) -> dict[str, Any]:
     texts = {name: pair[name] for name in ("instruction", "response", "expansion")}
-    return pair | {name: text if len(text) <= _TEXT else text[:_TEXT] + " […]" for name, text in texts.items()}
+    return pair | {name: text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " […]" for name, text in texts.items()}
 
 
 def _versions(iterations: list[Iteration]) -> dict[str, Any]:
-    """What the last finished stage ran with."""
+    """The versions and the seed of the last finished stage."""
     manifests = [manifest for found in iterations for manifest in found.manifests.values()]
     last = max(manifests, key=lambda manifest: str(manifest.timings.get("finished_at", "")))
     return {"finished at": last.timings.get("finished_at", "?"), "seed": last.fingerprint.get("seed", "?"), **last.environment}
 
 
 def _template() -> jinja2.Template:
-    """Everything that is filled in is escaped, but the charts: their only texts are our own labels and reasons."""
+    """The template escapes all values except the charts, whose only texts are our own labels and reasons."""
     source = (resources.files("lengthen.evaluate.report") / "templates" / "report.html").read_text(encoding="utf-8")
     return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(source)

@@ -1,0 +1,1 @@
+"""The run's configuration: settings by section, read from one YAML file."""

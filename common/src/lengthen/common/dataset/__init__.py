@@ -1,0 +1,1 @@
+"""The command `python -m lengthen.common.dataset`: show a dataset, verify it, seal its shards."""

@@ -1,0 +1,1 @@
+"""Benchmark prompts: the built-in file, or one of the user's."""

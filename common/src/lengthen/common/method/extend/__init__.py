@@ -1,0 +1,1 @@
+"""The extend prompt, the same in expand and in the training of the extender."""

@@ -1,0 +1,1 @@
+"""Model and adapter folders: check, download, convert, merge. Safetensors only."""

@@ -1,0 +1,1 @@
+"""The process: exit codes, progress, and the versions of its libraries."""

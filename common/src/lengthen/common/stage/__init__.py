@@ -1,0 +1,1 @@
+"""What every stage is built from: its command line, its job, its rows, its yield."""

@@ -1,0 +1,58 @@
+"""Find phrases for which a text is rejected: talk about the text itself, a refusal to write it, words of the prompt.
+
+The phrases are regular expressions in `KIND.LANGUAGE.txt` in this folder, one per line.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+from lengthen.common.text.languages import LANGUAGES
+
+EDGE = 500  # characters at each end that are searched for meta talk; elsewhere such phrases can be the text's subject
+_VARIABLE = re.compile(r"\$\{?\w+\}?")
+_WORD = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+(?:'\w+)?")
+
+
+def find_meta_talk(text: str, language: str) -> str | None:
+    """A phrase about the text itself, or an instruction that the model invented, at the beginning or end of a text; or None."""
+    for edge in (text[:EDGE], text[-EDGE:]):
+        if match := load_patterns("meta_talk", language).search(_plain(edge)):
+            return match.group()
+    return None
+
+
+def find_refusal(text: str, language: str) -> str | None:
+    """The words at the beginning of a text that refuse the instruction; or None. Elsewhere, a character of a story may say them."""
+    match = load_patterns("refused", language).match(_plain(text[:EDGE]).lstrip("#* \t\r\n"))
+    return match.group() if match else None
+
+
+def find_prompt_leak(text: str, prompt: str, language: str) -> str | None:
+    """A sequence of the prompt template's words that occurs in the text; or None. Values of variables do not count."""
+    n = LANGUAGES[language].leak
+    words = f" {_words(text)} "
+    for part in _VARIABLE.split(prompt):
+        prompt_words = _words(part).split()
+        for start in range(len(prompt_words) - n + 1):
+            if f" {(sequence := ' '.join(prompt_words[start : start + n]))} " in words:
+                return sequence
+    return None
+
+
+@cache
+def load_patterns(kind: str, language: str) -> re.Pattern[str]:
+    """The regular expressions of a phrase file, as one. Blank lines and comment lines (#) are ignored."""
+    lines = (resources.files("lengthen.common.text") / "phrases" / f"{kind}.{language}.txt").read_text(encoding="utf-8").splitlines()
+    return re.compile("|".join(f"(?:{line})" for line in lines if line and not line.startswith("#")), re.IGNORECASE | re.MULTILINE)
+
+
+def _plain(text: str) -> str:
+    return text.replace("’", "'")
+
+
+def _words(text: str) -> str:
+    """The words (Chinese: characters) of a text, in lower case, with single spaces between them."""
+    return " ".join(_WORD.findall(_plain(text).lower()))
