@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Debian base with Python, by debootstrap: where no base can be pulled, and for buildah in general.
+# Build a Debian base image with Python by debootstrap. Buildah uses it by default; it needs no registry.
 #   stages/base-image.sh localhost/debian-python:bookworm
 set -euo pipefail
 
@@ -8,11 +8,11 @@ trap 'buildah rm "$container" > /dev/null' EXIT
 root=$(buildah mount "$container")
 debootstrap --variant=minbase --include=ca-certificates,python3-venv bookworm "$root" > "$root.log" \
   || { tail -n 20 "$root.log" >&2; exit 1; }
-# debootstrap names the release alone; its security updates come from the same mirror.
+# debootstrap configures only the release. Add the security updates from the same mirror.
 sed -n 's|/debian bookworm main|/debian-security bookworm-security main|p' "$root/etc/apt/sources.list" > "$root/etc/apt/sources.list.d/security.list"
 chroot "$root" sh -c 'apt-get update --quiet=2 && apt-get upgrade --quiet=2 --yes > /dev/null && apt-get clean'
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/log/* "$root"/usr/share/{doc,info,locale,man}/* "$root/etc/resolv.conf" "$root.log"
 buildah config --env LANG=C.UTF-8 "$container"
 buildah unmount "$container" > /dev/null
 buildah commit --quiet "$container" "$1" > /dev/null
-echo "$1 made"
+echo "built $1"

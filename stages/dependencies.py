@@ -1,8 +1,8 @@
-"""What an image has to install: the pins of a flavour, without those it doesn't need and those that the base has.
+"""Print the packages that an image must install: the pins of a flavor, except those it doesn't need and those in the base image.
 
     python3 dependencies.py gpu not-in-images only-vllm
 
-Runs while an image is built, under the base's Python, beside the lists: its own packages are none of ours.
+The Dockerfile runs it with the base image's Python, in the folder of the lists, before our packages are installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
 
-# Our wheels are built with these very versions; in a virtual environment they stand beside the base's own.
+# Our wheels are built with the pinned versions of these. In the virtual environment they hide the base image's versions.
 _OURS = {"setuptools", "wheel"}
 
 
@@ -22,12 +22,12 @@ def canonical(name: str) -> str:
 
 
 def entries(path: Path) -> list[str]:
-    """The lines of a list, without comments."""
+    """The lines of a list without comments."""
     return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def needed(pins: Iterable[str], left_out: Iterable[str], present: Iterable[str]) -> list[str]:
-    """The pins (`name==version`) whose names are neither left out nor, but for the tools that build wheels, present already."""
+    """The pins (`name==version`) that are neither left out nor already present. Tools that build wheels are needed even if present."""
     without = {canonical(name) for name in left_out} | {canonical(name) for name in present} - _OURS
     return [pin for pin in pins if canonical(pin.split("==")[0]) not in without]
 

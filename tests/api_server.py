@@ -1,4 +1,4 @@
-"""A fake Kubernetes API server over HTTP, with state and Argo's objects, that can be overloaded, failing or restarted."""
+"""A fake Kubernetes API server over HTTP. It stores objects, Argo's among them, and injects faults: overload, errors, a restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 
 class ApiServer:
-    """Objects by (plural, name). Each entry of `faults` answers one of the next requests: a status, `reset` or `lost`.
+    """Objects by (plural, name). Each entry of `faults` applies to one of the next requests: a status, `reset` or `lost`.
 
     `reset` closes the connection before the request is executed, `lost` after it.
     """
@@ -75,16 +75,16 @@ class ApiServer:
 
     def set_status(self, name: str, phase: str, nodes: list[Document] | None = None, *, compressed: bool = False, **more: Any) -> None:
         with self.lock:
-            held: Document = {"nodes": {node["id"]: node for node in nodes}} if nodes is not None else {}
+            stored: Document = {"nodes": {node["id"]: node for node in nodes}} if nodes is not None else {}
             if compressed and nodes is not None:
-                held = {"compressedNodes": base64.b64encode(gzip.compress(json.dumps(held["nodes"]).encode())).decode()}
-            self.objects["workflows", name]["status"] = {"phase": phase, **held, **more}
+                stored = {"compressedNodes": base64.b64encode(gzip.compress(json.dumps(stored["nodes"]).encode())).decode()}
+            self.objects["workflows", name]["status"] = {"phase": phase, **stored, **more}
 
 
 class _Handler(BaseHTTPRequestHandler):
     api: ApiServer
     protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # one packet for each answer: a second one would wait until the first is acknowledged
+    wbufsize = 1 << 16  # one packet for each response: a second packet would wait until the first is acknowledged
 
     def do_GET(self) -> None:
         self._serve()
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             return self._delete(plural, name, found, body)
         if self.command == "PATCH":
-            assert self.headers["Content-Type"] == "application/merge-patch+json"  # CRDs take no other
+            assert self.headers["Content-Type"] == "application/merge-patch+json"  # CRDs don't support strategic merge patches
             found["spec"].update(body["spec"])
             return 200, found
         answer = json.loads(json.dumps(found))
@@ -187,11 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _failure(status: int) -> Document:
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "a fault of this test"}
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "injected by the test"}
 
 
 def node(number: int, stage: str, phase: str, kind: str = "Pod", **more: Any) -> Document:
-    """One of Argo's nodes. `shard`, `iteration` and `role` become inputs, `code` an output."""
+    """A node of a Workflow. `shard`, `iteration` and `role` become its inputs, `code` its output."""
     inputs = [{"name": key, "value": str(more.pop(key))} for key in ("iteration", "shard", "role") if key in more]
     outputs = {"outputs": {"exitCode": str(more.pop("code"))}} if "code" in more else {}
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_700_000_000 + number))

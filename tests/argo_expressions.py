@@ -1,6 +1,6 @@
-"""The expressions in Argo's manifests, as far as the examples of its documentation use them.
+"""The expressions in Argo's manifests: the subset that the examples in its documentation use.
 
-expr-lang in `{{=…}}` and in retries, govaluate in `when`, and `depends`.
+expr-lang in `{{=…}}` and in retry strategies, govaluate in `when`, and the conditions in `depends`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def evaluate(text: str, names: Callable[[str], Any]) -> Any:
 
 
 def when(text: str) -> bool:
-    """The value of a `when` whose parameters are substituted: a word is a string, as in `heads == heads`."""
+    """The value of a `when` after substitution of its parameters. A bare word is a string, as in `heads == heads`."""
     return str(evaluate(text, lambda name: {"true": True, "false": False}.get(name, name))).lower() == "true"
 
 

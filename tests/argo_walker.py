@@ -1,6 +1,6 @@
-"""A model of Argo's controller, one pod after another: parameters, DAGs, `when`, loops, retries, recursion, exit handlers.
+"""A model of Argo's controller that runs one pod at a time: parameters, DAGs, `when`, loops, retries, recursion, exit handlers.
 
-It follows Argo's documentation and is tested with its examples (test_k8s_walker.py), independent of our manifests.
+It follows Argo's documentation and is tested with the examples there (test_k8s_walker.py), independently of our manifests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True)
 class End:
-    """How a pod ended: Succeeded; Failed, with the exit code of its container; or Error, deleted and without a code."""
+    """How a pod ended: Succeeded; Failed, with the exit code of its container; or Error, for a deleted pod, which has no code."""
 
     phase: str
     code: int | None = None
@@ -46,11 +46,11 @@ class End:
 
 @dataclass
 class Walk:
-    """Runs a Workflow. Of the tasks that may start, `dice` chooses the next one."""
+    """Runs a Workflow. `rng` chooses the next task among those that may start."""
 
     documents: list[Document]
     run_pod: Callable[[Call], End]
-    dice: random.Random = field(default_factory=lambda: random.Random(0))
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
     phases: dict[str, str] = field(default_factory=dict)  # of every task, by its path, such as run.iterations.generate
     values: dict[str, str] = field(default_factory=dict)
 
@@ -58,9 +58,12 @@ class Walk:
         """The Workflow's phase at its end."""
         spec = workflow["spec"]
         if reference := spec.get("workflowTemplateRef"):
-            held = self._document(reference["name"])["spec"]
-            given = {item["name"]: item for item in (*held.get("arguments", {}).get("parameters", []), *_parameters(spec.get("arguments")))}
-            spec = {**held, **spec, "arguments": {"parameters": list(given.values())}}
+            template_spec = self._document(reference["name"])["spec"]
+            given = {
+                item["name"]: item
+                for item in (*template_spec.get("arguments", {}).get("parameters", []), *_parameters(spec.get("arguments")))
+            }
+            spec = {**template_spec, **spec, "arguments": {"parameters": list(given.values())}}
             home = reference["name"]
         else:
             self.documents = [*self.documents, workflow]
@@ -87,7 +90,7 @@ class Walk:
             known = self.values | {f"inputs.parameters.{key}": value for key, value in inputs.items()}
             known |= {"retries": str(attempt)} if strategy is not None else {}
             end = self._once(home, template, inputs, known, attempt, path, depth)
-            if end.phase not in _FAILED or strategy is None or not _again(strategy, end, attempt, known):
+            if end.phase not in _FAILED or strategy is None or not _is_retried(strategy, end, attempt, known):
                 return end.phase
             attempt += 1
 
@@ -107,7 +110,7 @@ class Walk:
         while ready := [name for name in tasks if name not in results and needs[name] <= results.keys()]:
             if template["dag"].get("failFast", True) and any(_branch(leaf, results, needs) in _FAILED for leaf in leaves):
                 break
-            name = self.dice.choice(ready)
+            name = self.rng.choice(ready)
             text = tasks[name].get("depends") or " && ".join(tasks[name].get("dependencies", []))
             if text and not depends(text, results.__getitem__):
                 results[name] = {"Omitted"}
@@ -139,7 +142,7 @@ def substitute(value: Any, known: dict[str, str]) -> Any:
     """Replace every `{{…}}` in the strings of `value`.
 
     Raises:
-        KeyError: one does not resolve; Argo refuses it too.
+        KeyError: a placeholder does not resolve. Argo refuses it too.
     """
     if isinstance(value, dict):
         return {key: substitute(inner, known) for key, inner in value.items()}
@@ -157,7 +160,7 @@ def substitute(value: Any, known: dict[str, str]) -> Any:
     return _PLACEHOLDER.sub(put, value)
 
 
-def _again(strategy: Document, end: End, attempt: int, known: dict[str, str]) -> bool:
+def _is_retried(strategy: Document, end: End, attempt: int, known: dict[str, str]) -> bool:
     """Whether a failed template is retried: limit, policy and expression must all allow it."""
     expression = strategy.get("expression")
     policy = strategy.get("retryPolicy", "Always" if expression else "OnFailure")
@@ -194,12 +197,12 @@ def _results(phases: list[str]) -> set[str]:
 
 
 def _branch(task: str, results: dict[str, set[str]], needs: dict[str, set[str]]) -> str:
-    """A task's phase; an omitted task has failed if a task that it depends on has."""
+    """A task's phase. An omitted task counts as failed if a task that it depends on failed."""
     found = results.get(task, {"Pending"})
     if "Omitted" in found:
         return next((phase for phase in (_branch(before, results, needs) for before in sorted(needs[task])) if phase in _FAILED), "Omitted")
     return "Failed" if "Failed" in found else "Error" if "Errored" in found else "Succeeded"
 
 
-def _parameters(holder: Document | None) -> list[Document]:
-    return (holder or {}).get("parameters", [])
+def _parameters(parent: Document | None) -> list[Document]:
+    return (parent or {}).get("parameters", [])

@@ -1,4 +1,4 @@
-"""A local server of OpenAI's completions API that streams, and misbehaves as told: one behaviour a request, in turn."""
+"""A fake server of OpenAI's completions API that streams. It injects faults: one behaviour for each request, in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Completions(Loopback):
     def __init__(self) -> None:
         super().__init__(_Handler)
         self.requests: list[dict[str, Any]] = []
-        self.behaviours: list[Callable[[_Handler], None]] = []  # of the next requests; afterwards all is well
+        self.behaviours: list[Callable[[_Handler], None]] = []  # for the next requests; later requests succeed
         self.loaded: list[dict[str, str]] = []
         self.loads_adapters = True
         self.pieces_sent = 0
@@ -41,7 +41,7 @@ class _Handler(JsonHandler):
             self.server.loaded.append(body)
             return self.answer(200, {})
         self.server.requests.append(body)
-        return (self.server.behaviours.pop(0) if self.server.behaviours else write)(self)
+        return (self.server.behaviours.pop(0) if self.server.behaviours else write_all)(self)
 
     def begin(self) -> None:
         self.send_response(200)
@@ -55,7 +55,7 @@ class _Handler(JsonHandler):
         self.server.pieces_sent += 1
 
 
-def write(handler: _Handler) -> None:
+def write_all(handler: _Handler) -> None:
     handler.begin()
     for piece in PIECES:
         handler.event(piece)
@@ -68,15 +68,15 @@ def fail(status: int) -> Callable[[_Handler], None]:
     return lambda handler: handler.answer(status, {"error": {"message": f"too busy for {KEY}"}}, Retry_After_Ms="10")
 
 
-def break_off(handler: _Handler) -> None:
-    """Half the text, and the connection ends as if all were well."""
+def close_early(handler: _Handler) -> None:
+    """Half of the text; then the connection is closed without an error."""
     handler.begin()
     for piece in PIECES[:2]:
         handler.event(piece)
 
 
-def tear(handler: _Handler) -> None:
-    """Half the text, and the connection ends before all that was announced has come."""
+def truncate(handler: _Handler) -> None:
+    """Half of the text; then the connection is closed before the announced Content-Length is reached."""
     handler.send_response(200)
     handler.send_header("Content-Type", "text/event-stream")
     handler.send_header("Content-Length", "100000")
@@ -86,7 +86,7 @@ def tear(handler: _Handler) -> None:
 
 
 def never_end(handler: _Handler) -> None:
-    """Until the client has gone, which it has to within ten seconds."""
+    """Text until the client disconnects, for ten seconds at most."""
     handler.begin()
     for _ in range(1000):
         handler.event("again and again ")

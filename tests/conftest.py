@@ -1,4 +1,4 @@
-"""Shared pieces: the tiny model, a stage's command line run in this process, and rows built by hand."""
+"""Fixtures and helpers for all tests: the tiny model, a stage's command line run in this process, and rows for each table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +38,7 @@ def config(tmp_path: Path, model: Path) -> Path:
 
 
 def run(stage: str, *arguments: object) -> Result:
-    """Run `python -m lengthen.STAGE` in this process. A bug's traceback is raised here."""
+    """Run `python -m lengthen.STAGE` in this process. An unexpected exception is raised."""
     module = f"lengthen.{stage}" if stage == "augment.demands" else f"lengthen.{stage}.__main__"
     main = importlib.import_module(module).main
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
@@ -55,7 +54,7 @@ def succeed(stage: str, *arguments: object) -> Result:
 
 
 def refused(stage: str, *arguments: object) -> str:
-    """Run a stage that has to end with exit 2 and one line on stderr; returns that line."""
+    """Run a stage that must end with exit code 2 and one error line on stderr; return that line."""
     result = run(stage, *arguments)
     lines = result.stderr.strip().splitlines()
     assert result.exit_code == 2, result.output
@@ -69,7 +68,7 @@ def rows(folder: Folder, table: str) -> list[dict[str, Any]]:
 
 
 def write(folder: AnyFolder, table: Table, content: list[dict[str, Any]]) -> AnyFolder:
-    """A complete dataset of these rows."""
+    """Write a complete dataset of these rows."""
     with DatasetWriter(folder, table, Origin({"test": True}), Store()) as writer:
         for row in content:
             writer.add(row)
@@ -77,8 +76,8 @@ def write(folder: AnyFolder, table: Table, content: list[dict[str, Any]]) -> Any
     return folder
 
 
-def made_up_adapter(folder: AnyFolder, weights: bytes = b"weights") -> AnyFolder:
-    """A complete adapter dataset with weights that no engine will load."""
+def write_fake_adapter(folder: AnyFolder, weights: bytes = b"weights") -> AnyFolder:
+    """Write a complete adapter dataset whose weights no engine can load."""
     row = {
         "id": "0" * 32, "role": "generator", "base_model": "b", "path": ".adapter", "sha256": hashlib.sha256(weights).hexdigest(),
         "adapter_sha256_before": None, "rows": 1, "rejected_rows": 0, "tokens": 1, "steps": 1, "train_loss": 1.0, "eval_loss": None,
@@ -119,7 +118,7 @@ def response_row(number: int, response: str) -> dict[str, Any]:
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file's size and time of change: nothing may differ after a run that had nothing to do."""
+    """Every file's size and modification time. A run of a complete stage must change neither."""
     return {
         str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
@@ -127,5 +126,4 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-Refused = Callable[..., str]
 sys.path.insert(0, str(Path(__file__).parent))

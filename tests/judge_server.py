@@ -1,4 +1,4 @@
-"""A local OpenAI-compatible server that misbehaves as told: one behaviour for each text, by a word in it."""
+"""A fake OpenAI-compatible judge. A word in the judged text chooses its behaviour, such as a fault or an unreadable reply."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Judge(Loopback):
         super().__init__(_Handler)
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.asked: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()
         self.lock = threading.Lock()
-        self.knows_schemas = True
+        self.supports_schemas = True
 
 
 class _Handler(JsonHandler):
@@ -42,9 +42,9 @@ class _Handler(JsonHandler):
             self.server.requests.append(request)
             self.server.keys.append(self.headers["Authorization"])
             word = next((word for word in BEHAVIOURS if word in text), "")
-            self.server.asked[word] += 1
-            times = self.server.asked[word]
-        if "response_format" in request and not self.server.knows_schemas:
+            self.server.request_counts[word] += 1
+            times = self.server.request_counts[word]
+        if "response_format" in request and not self.server.supports_schemas:
             self.answer(400, {"error": {"message": "response_format is not supported"}})
         else:
             self.answer(*BEHAVIOURS.get(word, _good)(times), Retry_After_Ms="10")

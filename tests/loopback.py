@@ -1,4 +1,4 @@
-"""What the tests' stand-ins for servers have in common: JSON on the loopback, in a thread of their own, ended with the test."""
+"""The common part of the fake servers: JSON over HTTP on loopback, in a separate thread that ends with the test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 
 class Loopback(ThreadingHTTPServer):
-    """`url` is as OpenAI-compatible servers have it."""
+    """`url` ends with /v1, like the URL of an OpenAI-compatible server."""
 
     daemon_threads = True
 
@@ -23,7 +23,7 @@ class Loopback(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/v1"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone away is what some tests are about."""
+        """Ignored: in some tests the client disconnects on purpose."""
 
 
 class JsonHandler(BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ class JsonHandler(BaseHTTPRequestHandler):
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
 
     def answer(self, status: int, body: Any, **headers: str) -> None:
-        """`body` as JSON, or as it is if it is text."""
+        """Send `body` as JSON, or unchanged if it is a string."""
         raw = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(raw)), **headers}.items():

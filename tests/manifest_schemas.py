@@ -1,4 +1,6 @@
-"""Manifests against the schemas of Kubernetes and Argo. The API server silently drops unknown fields of a manifest; they are found here."""
+"""Validation of manifests against the schemas of Kubernetes and Argo. The API server silently drops unknown fields; these checks find
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from hera.workflows import models
 from lengthen.k8s.manifests import Document, jobset_of
 from pydantic import ValidationError
 
-VERSION = "1.37"  # of Kubernetes; kubernetes-validate holds its schemas
-# No package has JobSet's schema. These are the fields that we use; the inside of a job is core Kubernetes.
+VERSION = "1.37"  # of Kubernetes; kubernetes-validate contains its schemas
+# No package has JobSet's schema. These are the fields that we use; a job inside it is core Kubernetes.
 _JOBSET = {"failurePolicy", "network", "replicatedJobs", "ttlSecondsAfterFinished"}
 _JOBSET_JOB = {"name", "replicas", "template"}
 
@@ -48,7 +50,7 @@ def _jobset(jobset: Document) -> Iterator[str]:
 
 
 def _argo(document: Document) -> Iterator[str]:
-    """Hera's models refuse wrong types but drop unknown fields: a field that is missing from the dump was unknown."""
+    """Hera's models refuse wrong types but drop unknown fields. So a field that is missing in the dump was unknown."""
     try:
         model = getattr(models, document["kind"]).model_validate(document)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Rules for manifests that no schema holds: tasks and `{{…}}` must resolve, and a pod may have only the rights that it needs.
+"""Rules for manifests that no schema contains: tasks and `{{…}}` must resolve, and a pod may have only the rights that it needs.
 
 Each function returns every problem that it finds, as `WorkflowTemplate/template: what`.
 """
@@ -29,7 +29,7 @@ def problems(documents: list[Document]) -> list[str]:
 
 
 def name_problems(documents: list[Document]) -> list[str]:
-    """Labels and host names have at most 63 characters; a pod's name is made of those of Workflow and template."""
+    """Labels and host names have at most 63 characters. A pod's name consists of the names of its Workflow and template."""
     named = [document["metadata"]["name"] for document in documents] + [own for _, own in templates_of(documents)]
     found = [f"{name}: not a valid name for Kubernetes" for name in named if not _NAME.fullmatch(name)]
     longest = MAX_RUN + len("-n99-12345678")
@@ -82,7 +82,7 @@ def _entry_problems(document: Document) -> Iterator[str]:
 
 
 def reference_problems(documents: list[Document]) -> list[str]:
-    """Every `{{…}}` resolves; an expression has only names that resolve, numbers, strings and operators."""
+    """Every `{{…}}` resolves. An expression has only numbers, strings, operators and names that resolve."""
     found = []
     for document in documents:
         if document["kind"] != "WorkflowTemplate":
@@ -147,8 +147,8 @@ def _patch_problems(patch: str) -> Iterator[str]:
 
 
 def secret_problems(documents: list[Document]) -> list[str]:
-    """Secrets are referred to by name; no manifest holds their values."""
-    found = [f"Secret {document['metadata']['name']}: holds data" for document in documents if {"data", "stringData"} & _keys(document)]
+    """Secrets are referred to by name; no manifest contains their values."""
+    found = [f"Secret {document['metadata']['name']}: contains data" for document in documents if {"data", "stringData"} & _keys(document)]
     for pod in pods_of(documents):
         named = [item for item in pod.container.get("env", []) if _SECRET.search(item["name"]) and "value" in item]
         found += [f"{pod.where}: {item['name']} must come from a Secret" for item in named]
@@ -160,7 +160,7 @@ def _keys(document: Document) -> set[Any]:
 
 
 def strings_of(value: Any) -> Iterator[str]:
-    """Every string inside, without the keys."""
+    """Every string in a nested value, without the keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

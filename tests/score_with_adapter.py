@@ -1,4 +1,4 @@
-"""A program: the log-probability of an answer with an adapter beside the base model, a greedy answer, a reply kept to a schema.
+"""A program that scores answers with the base model and with an adapter, and requests a greedy answer and a reply with a schema.
 
 python score_with_adapter.py vllm|openai CONFIG ADAPTER -> one JSON line
 """
@@ -23,13 +23,13 @@ async def main() -> dict[str, object]:
     grades = SamplingParameters(0.0, 1.0, 0, 1.0, reply_tokens(5), 1, json.dumps(schema(5)))
     greedy = SamplingParameters(0.0, 1.0, 0, 1.0, 40, 1)
     async with open_engine(sys.argv[1], load_config(Path(sys.argv[2])), [adapter], with_base=True) as engine:
-        base, tuned, reply, begun = await asyncio.gather(
+        base, tuned, reply, continued = await asyncio.gather(
             engine.score(prompt, answers),
             engine.score(prompt, answers, adapter=adapter),
             engine.complete(prompt, grades),
             engine.complete(Prompt(prompt.user, "The river was quiet.\n\n"), greedy, adapter=adapter),
         )
-    return {"base": base, "tuned": tuned, "grades": read_grades(reply.text), "begun": begun.text, "tokens": begun.tokens}
+    return {"base": base, "tuned": tuned, "grades": read_grades(reply.text), "continued": continued.text, "tokens": continued.tokens}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All five stages on the real vLLM and DeepSpeed with a tiny model, as make runs them. (Early in the alphabet: it takes the longest.)"""
+"""All five stages with the real vLLM and DeepSpeed and a tiny model, run by make. Named to run first, because it takes the longest."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lengthen.common.model.folder import open_model
 
 
 @pytest.mark.engine
-def test_the_real_engines_make_an_iteration_with_a_tiny_model(tmp_path: Path, model: Path) -> None:
-    """vLLM and DeepSpeed in processes of their own, as the Makefile starts them; the whole iteration and its table."""
+def test_an_iteration_runs_with_the_real_engines_and_a_tiny_model(tmp_path: Path, model: Path) -> None:
+    """The whole iteration and its table. The Makefile starts vLLM and DeepSpeed in separate processes."""
     config = tiny.write_config(tmp_path / "config.yaml", model)
     command = ["make", "iteration", f"CONFIG={config}", f"RUN={tmp_path / 'run'}"]
     environment = {**os.environ, "MAKEFLAGS": "", "COLUMNS": "140"}
-    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-6000:]
-    assert "the generator writes" in made.stdout
+    completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert completed.returncode == 0, completed.stdout[-2000:] + completed.stderr[-6000:]
+    assert "the generator writes" in completed.stdout
     here = tmp_path / "run" / "iter-01"
     for row in rows(here / "expansions", "expansions"):
         assert row["expansion_words"] > 1.2 * row["response_words"]

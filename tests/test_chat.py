@@ -1,4 +1,4 @@
-"""The chat template in inference and in training, token by token."""
+"""The chat template gives the same tokens in inference and in training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lengthen.common.engine.protocol import Prompt
 from lengthen.common.process.errors import UserError
 
 ANSWER = "The river keeps bread.\n\nEvery stone was light.\n\nOur ocean turns."
-# Llama 3.1's template trims what a message holds; this one does the same.
+# Like Llama 3.1's template, this one strips white space around a message.
 TRIMMING = tiny.TEMPLATE.replace("message['content']", "message['content'] | trim")
 
 
-EMBEDDED = ROOT / "models" / "smollm2-135m-instruct"  # `make test` makes it
+EMBEDDED = ROOT / "models" / "smollm2-135m-instruct"  # built by `make test`
 
 
 @pytest.fixture(params=["plain", "trimming", "SmolLM2"])
@@ -30,14 +30,14 @@ def chat(request: pytest.FixtureRequest, model: Path) -> Chat:
 
 
 def whole_conversation(chat: Chat, user: str, answer: str) -> list[int]:
-    """What the template itself makes of the two messages, up to the answer's end token."""
+    """The tokens of both messages as the template renders them, up to the answer's end token."""
     messages = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
     ids = chat.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
     return ids[: len(ids) - ids[::-1].index(chat.tokenizer.eos_token_id)]
 
 
 @pytest.mark.parametrize("cut", range(1, 4))
-def test_a_prefill_is_the_beginning_of_the_conversation_token_by_token(chat: Chat, cut: int) -> None:
+def test_prompt_and_prefill_are_a_token_prefix_of_the_whole_conversation(chat: Chat, cut: int) -> None:
     prefill = "\n\n".join(ANSWER.split("\n\n")[:cut]) + ("\n\n" if cut < 3 else "")
     ids = chat.encode(Prompt("Write about rivers.", prefill))
     whole = whole_conversation(chat, "Write about rivers.", ANSWER)
@@ -45,7 +45,7 @@ def test_a_prefill_is_the_beginning_of_the_conversation_token_by_token(chat: Cha
     assert chat.tokenizer.decode(ids).endswith(prefill)
 
 
-def test_a_prefills_last_paragraph_break_survives_a_template_that_trims(chat: Chat) -> None:
+def test_a_paragraph_break_at_the_end_of_a_prefill_is_not_stripped(chat: Chat) -> None:
     assert chat.render(Prompt("Hello.", "The river.\n\n")).endswith("assistant\nThe river.\n\n")
 
 
@@ -62,7 +62,7 @@ def test_a_training_example_is_the_whole_conversation_and_ends_with_the_end_toke
     assert chat.tokenizer.decode(answer[:-1]) == ANSWER
 
 
-def test_a_template_that_renders_answers_otherwise_is_refused(chat: Chat) -> None:
+def test_a_template_that_changes_the_answer_is_refused(chat: Chat) -> None:
     chat.tokenizer.chat_template = "{% for m in messages %}{{ loop.length }}{{ m['content'] }}{% endfor %}"
     with pytest.raises(UserError, match="chat template"):
         chat.encode_example(Prompt("Hello."), ANSWER)

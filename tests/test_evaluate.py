@@ -27,7 +27,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def two(tmp_path: Path, model: Path) -> Path:
-    """A config with two languages, two samples per prompt, a ruler, and answers that the token limit ends."""
+    """A config with two languages, two samples per prompt, a ruler, and some answers that end at the token limit."""
     evaluate = {"lengths": [[50, 100], [100, 200], [200, 300]], "ruler": [70, 140], "samples": 2, "sampling": {"max_tokens": 120}}
     return tiny.write_config(tmp_path / "c.yaml", model, languages=["en", "zh"], evaluate=evaluate)
 

@@ -1,4 +1,4 @@
-"""Benchmarks: the built-in one with the config's lengths, and files in the published formats (lines written by hand)."""
+"""Benchmarks: the built-in one with the config's lengths, and files in the published formats, with short examples of each."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_only_prompts_in_the_configs_languages_are_loaded(config: Path) -> None:
     assert {case.language for case in load_benchmark(None, load_config(config))[0]} == {"en"}
 
 
-# The meaning of each wording for a reader: the reference swaps the labels of above and below.
+# The words that mean each kind to a reader. The reference code swaps the labels of above and below.
 MEANING = {
     "en": {"about": r"about (\d+) words", "range": r"(\d+) to (\d+) words", "above": r"more than (\d+) words",
            "below": r"fewer than (\d+) words"},
@@ -79,9 +79,9 @@ MEANING = {
 @given(kind=st.sampled_from(KINDS), language=st.sampled_from(["en", "zh"]), low=st.integers(10, 9000), more=st.integers(10, 9000))
 def test_the_words_of_a_demand_agree_with_its_bounds(kind: Kind, language: str, low: int, more: int) -> None:
     demand = demand_of(kind, low, low + more)
-    said = re.fullmatch(MEANING[language][kind], demand_phrase(demand, language))
-    assert said, demand_phrase(demand, language)
-    numbers = [int(number) for number in said.groups()]
+    words_found = re.fullmatch(MEANING[language][kind], demand_phrase(demand, language))
+    assert words_found, demand_phrase(demand, language)
+    numbers = [int(number) for number in words_found.groups()]
     if kind == "above":
         assert demand.lower == numbers[0]
     elif kind == "below":

@@ -27,7 +27,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
 
 
 def judged(config: Path, folder: Path, words: list[str], url: str, **settings: Any) -> dict[str, dict[str, Any]]:
-    """Scores of one training text for each word, by that word."""
+    """Score one training text for each word; return the rows by word."""
     content = [expansion_row(n, "A short text.", f"{TEXT} The {word} river.") for n, word in enumerate(words)]
     write(folder / "e", EXPANSIONS, content)
     judge = {"model": "m", "url": url, "api_key_variable": "JUDGE_KEY", "timeout_seconds": 30.0, "max_retries": 2, **settings}
@@ -74,7 +74,7 @@ def test_every_row_has_grades_or_a_reason(config: Path, tmp_path: Path, server: 
 def test_a_judge_that_does_not_respond_times_out(config: Path, tmp_path: Path, server: Judge) -> None:
     [row] = judged(config, tmp_path, ["tooslow"], server.url, timeout_seconds=0.3, max_retries=1).values()
     assert row["quality"] is None and row["judge_note"] == "unreachable: timed out"
-    assert server.asked["tooslow"] > 1
+    assert server.request_counts["tooslow"] > 1
 
 
 def test_the_request_has_the_schema_and_delimits_the_texts(config: Path, tmp_path: Path, server: Judge) -> None:
@@ -94,7 +94,7 @@ def test_the_request_has_the_schema_and_delimits_the_texts(config: Path, tmp_pat
 
 
 def test_an_endpoint_without_schema_support_gets_requests_without_a_schema(config: Path, tmp_path: Path, server: Judge) -> None:
-    server.knows_schemas = False
+    server.supports_schemas = False
     found = judged(config, tmp_path, ["plain", "other"], server.url)
     assert [row["quality"] for row in found.values()] == [6.0, 6.0]
 
@@ -120,7 +120,7 @@ def test_an_unreachable_endpoint_is_a_transient_error(config: Path, tmp_path: Pa
 
 
 def test_a_resumed_stage_does_not_repeat_requests(config: Path, tmp_path: Path, server: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Journalled replies are not requested again: here a tenth's request fails with a wrong key, and succeeds later."""
+    """Replies in the journal are not requested again. In the first run the request for a tenth fails because of a wrong key."""
     monkeypatch.setitem(BEHAVIOURS, "number 11 keeps", lambda times: (401, {"error": {"message": "no"}}))
     write(tmp_path / "e", EXPANSIONS, [expansion_row(1, "A short text.", TEXT.replace("number 11", "number"))])
     judge = {"model": "m", "url": server.url, "by_tenth": True}
@@ -215,8 +215,8 @@ def test_the_real_engine_constrains_every_reply_to_the_schema(tmp_path: Path, mo
     evaluate = {"judge": {"model": "self", "analysis_words": 10}, "ruler": [], "sampling": {"max_tokens": 60}}
     config = tiny.write_config(tmp_path / "c.yaml", model, evaluate=evaluate)
     command = [sys.executable, "-m", "lengthen.evaluate", "--config", str(config), "--output", str(tmp_path / "s"), "--limit", "12"]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert made.returncode == 0, made.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert completed.returncode == 0, completed.stderr
     found = [row for row in rows(tmp_path / "s", "scores") if row["part"] == "benchmark"]
     assert len(found) == 12 and all(row["judge_note"] is None and 1 <= row["quality"] <= 10 for row in found)
     assert all(row["loss"] > 0 for row in rows(tmp_path / "s", "scores") if row["part"] == "forgetting")

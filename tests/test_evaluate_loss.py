@@ -50,9 +50,9 @@ def expected(model: Path) -> list[float]:
 def ask(engine: str, config: Path, adapter: Path) -> dict[str, Any]:
     program = Path(__file__).parent / "score_with_adapter.py"
     command = [sys.executable, str(program), engine, str(config), str(adapter)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert made.returncode == 0, made.stderr[-3000:]
-    return dict(json.loads(made.stdout.strip().splitlines()[-1]))
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    return dict(json.loads(completed.stdout.strip().splitlines()[-1]))
 
 
 @pytest.mark.engine
@@ -70,7 +70,7 @@ def test_the_loss_of_given_answers_agrees_with_transformers_in_process_and_with_
         assert found["base"] == pytest.approx(expected, rel=0.02)
         assert found["tuned"] == pytest.approx(found["base"], rel=0.01)
         assert len(found["grades"]) == 7
-    assert inside["begun"] == outside["begun"] != ""
+    assert inside["continued"] == outside["continued"] != ""
     assert inside["tokens"] == outside["tokens"]
 
 

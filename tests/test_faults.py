@@ -1,4 +1,4 @@
-"""A failing disk: each write, rename, link and fsync of a dataset fails once, with ENOSPC and with EIO."""
+"""Fault injection for the file system: each write, rename, link and fsync of a dataset fails once, with ENOSPC and with EIO."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from faulty import write_dataset
+from fault_injection import write_dataset
 
-ALL = os.environ.get("LENGTHEN_FAULTS") == "all"  # .ci/run: every single write too; else every ninth
-SCRIPT = Path(__file__).parent / "faulty.py"
+ALL = os.environ.get("LENGTHEN_FAULTS") == "all"  # TIER=ci and `make torture`: every write; otherwise every ninth
+SCRIPT = Path(__file__).parent / "fault_injection.py"
 ERRORS = {"ENOSPC": "No space left on device", "EIO": "Input/output error"}
 
 
@@ -41,7 +41,7 @@ def python_path() -> str:
 
 
 def count_calls(folder: Path, call: str) -> int:
-    """How many such calls the writing of the dataset makes in one process."""
+    """The number of these calls when one process writes the dataset."""
     under_strace(folder, call, ["-e", f"trace={call}"], [0, 0, 1])
     child = [line for line in (folder / "trace").read_text().splitlines() if f" {call}(" in line]
     processes = [line.split()[0] for line in child]
@@ -56,21 +56,21 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("error", ["ENOSPC", pytest.param("EIO", marks=pytest.mark.ci)])
 @pytest.mark.parametrize("call", ["write", "rename", "link", "fsync"])
-def test_any_failing_call_is_exit_75_and_the_rerun_completes(tmp_path: Path, call: str, error: str) -> None:
+def test_a_failing_system_call_exits_with_75_and_the_next_run_completes(tmp_path: Path, call: str, error: str) -> None:
     if not shutil.which("strace"):
-        pytest.skip("NOT TESTED: faults of the disk; install strace")
+        pytest.skip("NOT TESTED: faults of the file system; install strace")
     write_dataset(tmp_path / "good")
     good = content(tmp_path / "good")
     count, step = count_calls(tmp_path / "count", call), 9 if call == "write" and not ALL else 1
-    faults, place = count + 10, tmp_path / "faults"
-    under_strace(place, call, ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={faults}"], [faults, count, step])
-    codes = {int(k): code for k, code in json.loads((place / "codes.json").read_text()).items()}
+    faults, output = count + 10, tmp_path / "faults"
+    under_strace(output, call, ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={faults}"], [faults, count, step])
+    codes = {int(k): code for k, code in json.loads((output / "codes.json").read_text()).items()}
     assert len(codes) == len(range(1, count + 1, step)) and count >= (1 if call == "link" else 8)
     after_the_end = [k for k, code in codes.items() if code == 0]
-    # Giving the lock back is a rename, after the manifest: should it fail, the dataset is complete all the same.
+    # The lock is released by a rename after the manifest is written. If that fails, the dataset is complete nevertheless.
     assert len(after_the_end) <= (call == "rename")
     for k, code in codes.items():
-        folder, message = place / str(k), (place / f"{k}.err").read_text()
+        folder, message = output / str(k), (output / f"{k}.err").read_text()
         assert "Traceback" not in message
         if k not in after_the_end:
             assert code == 75, (k, message)

@@ -1,4 +1,4 @@
-"""The base model is fetched once, in safetensors, and never over another one."""
+"""The base model is fetched once, as safetensors, and never overwrites another model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SOURCE = "owner/name@1f2e3d"
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """A hub that has every repository; what it was asked for."""
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """A fake hub that has every repository. The value is the list of its downloads."""
     found: list[tuple[str, str]] = []
 
     def download(repository: str, *, revision: str, local_dir: Path, allow_patterns: list[str]) -> None:
@@ -29,15 +29,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return found
 
 
-def test_a_model_is_fetched_once(asked: list[tuple[str, str]], tmp_path: Path) -> None:
+def test_a_model_is_fetched_once(downloads: list[tuple[str, str]], tmp_path: Path) -> None:
     fetch(SOURCE, tmp_path / "model")
     fetch(SOURCE, tmp_path / "model")
-    assert asked == [("owner/name", "1f2e3d")]
+    assert downloads == [("owner/name", "1f2e3d")]
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.safetensors", ".source"}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_another_model_is_not_overwritten(asked: list[tuple[str, str]], tmp_path: Path) -> None:
+def test_another_model_is_not_overwritten(downloads: list[tuple[str, str]], tmp_path: Path) -> None:
     fetch(SOURCE, tmp_path / "model")
     with pytest.raises(UserError, match="contains another model"):
         fetch("owner/name@other", tmp_path / "model")
@@ -49,10 +49,10 @@ def test_another_model_is_not_overwritten(asked: list[tuple[str, str]], tmp_path
     ("error", "raised"),
     [(GatedRepoError, UserError), (RevisionNotFoundError, UserError), (HfHubHTTPError, TransientError), (OSError, TransientError)],
 )
-def test_what_the_hub_answers_is_told_apart(
+def test_user_errors_and_transient_failures_of_the_hub_are_distinguished(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[Exception], raised: type[Exception]
 ) -> None:
-    """A gate and a typing error are the user's to mend; a hub that is down is tried again."""
+    """The user can correct a gated repository or a wrong revision. A hub that is unavailable is a transient failure."""
 
     def download(*arguments: object, **named: object) -> None:
         if error is OSError:

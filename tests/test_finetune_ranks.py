@@ -26,7 +26,7 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
+def one_rank_run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
     """A folder with rows and the output of one rank in float32. 11 rows in steps of 4: one step of an epoch is smaller."""
     folder = tmp_path_factory.mktemp("ranks")
     config = trainings.config(folder, model, **SETTINGS)
@@ -64,24 +64,24 @@ def largest_difference_but_for_a_few(one: Path, other: Path) -> float:
     return float(differences[: len(differences) - len(differences) // 10_000][-1])
 
 
-def test_the_loss_falls(workshop: tuple[Path, Path]) -> None:
-    losses = trainings.losses(workshop[0] / "one")
+def test_the_loss_falls(one_rank_run: tuple[Path, Path]) -> None:
+    losses = trainings.losses(one_rank_run[0] / "one")
     assert len(losses) == 9
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
 
 
 @pytest.mark.parametrize("zero", ["zero2", "zero3"])
-def test_two_ranks_make_the_adapter_of_one(workshop: tuple[Path, Path], zero: str) -> None:
-    folder, config = workshop
+def test_two_ranks_make_the_adapter_of_one(one_rank_run: tuple[Path, Path], zero: str) -> None:
+    folder, config = one_rank_run
     trainings.train(config, folder / "data", folder / zero, *FLOAT32, *runtime(nproc_per_node=2, deepspeed=zero))
     assert trainings.losses(folder / zero) == pytest.approx(trainings.losses(folder / "one"), rel=TOLERANCE)
     assert largest_difference(folder / "one", folder / zero) < TOLERANCE
 
 
-def test_two_ranks_use_the_output_layer_equally_often(workshop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_ranks_use_the_output_layer_equally_often(one_rank_run: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers of different lengths take different numbers of chunks; ZeRO-3 gathers the layer from all ranks for each chunk."""
-    folder, config = workshop
-    monkeypatch.setattr(launch, "_PROGRAM", [str(Path(__file__).with_name("train_in_pieces.py"))])
+    folder, config = one_rank_run
+    monkeypatch.setattr(launch, "_PROGRAM", [str(Path(__file__).with_name("train_in_chunks.py"))])
     more = (*FLOAT32, *runtime(nproc_per_node=2, deepspeed="zero3"))
     succeed("finetune", *trainings.arguments(config, folder / "data", folder / "chunks", *more))
     assert trainings.losses(folder / "chunks") == pytest.approx(trainings.losses(folder / "one"), rel=TOLERANCE)
@@ -104,9 +104,9 @@ def test_two_ranks_that_share_every_row_make_the_adapter_of_one(tmp_path: Path, 
     assert shared_before == pytest.approx(before, rel=TOLERANCE) and ours < before
 
 
-def test_two_ranks_that_were_stopped_resume_exactly(workshop: tuple[Path, Path]) -> None:
+def test_two_ranks_that_were_stopped_resume_exactly(one_rank_run: tuple[Path, Path]) -> None:
     """With ZeRO-3; the kills of one rank have ZeRO-2. Compared with the adapter of the test above."""
-    folder, config = workshop
+    folder, config = one_rank_run
     more = (*FLOAT32, *runtime(nproc_per_node=2, deepspeed="zero3"))
     command = trainings.command(config, folder / "data", folder / "stopped", *more)
     code, said, _ = trainings.run_until_step(command, 4, 0.0, signal.SIGTERM)
@@ -125,10 +125,10 @@ def test_two_ranks_that_were_stopped_resume_exactly(workshop: tuple[Path, Path])
     ids=["gradient checkpointing", "batch on each device"],
 )
 def test_a_training_killed_on_one_rank_resumes_on_two_with_another_zero_stage(
-    workshop: tuple[Path, Path], tmp_path: Path, dropout: float, devices: dict[str, Any]
+    one_rank_run: tuple[Path, Path], tmp_path: Path, dropout: float, devices: dict[str, Any]
 ) -> None:
     """What the advice of an out-of-memory error says: settings of `finetune.runtime` keep the checkpoints."""
-    folder, config = workshop
+    folder, config = one_rank_run
     more = (*FLOAT32, "--set", f"finetune.lora.lora_dropout={dropout}")
     undisturbed = folder / "one" if dropout else tmp_path / "undisturbed"
     if not dropout:
@@ -145,9 +145,9 @@ def test_a_training_killed_on_one_rank_resumes_on_two_with_another_zero_stage(
     assert largest_difference(undisturbed, tmp_path / "killed") < TOLERANCE
 
 
-def test_gradients_are_clipped_to_max_grad_norm_and_not_at_all_at_0(workshop: tuple[Path, Path]) -> None:
+def test_gradients_are_clipped_to_max_grad_norm_and_not_at_all_at_0(one_rank_run: tuple[Path, Path]) -> None:
     """The norm in the log is that before clipping. Adam ignores a constant scale: only unequal clipping changes the adapter."""
-    folder, config = workshop
+    folder, config = one_rank_run
     norms = {}
     for bound in ("0", "0.001"):
         trainings.train(config, folder / "data", folder / f"norm-{bound}", *FLOAT32, "--set", f"finetune.max_grad_norm={bound}")
@@ -158,9 +158,9 @@ def test_gradients_are_clipped_to_max_grad_norm_and_not_at_all_at_0(workshop: tu
     assert largest_difference(folder / "norm-0", folder / "one") > TOLERANCE
 
 
-def test_two_machines_make_the_adapter_of_one(workshop: tuple[Path, Path]) -> None:
+def test_two_machines_make_the_adapter_of_one(one_rank_run: tuple[Path, Path]) -> None:
     """Two stage processes that meet by torchrun's variables; the second one writes nothing and ends with the truth too."""
-    folder, config = workshop
+    folder, config = one_rank_run
     command = trainings.command(config, folder / "data", folder / "machines", *FLOAT32)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

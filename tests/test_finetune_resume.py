@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.ci]
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[list[str], Path]:
+def uninterrupted_run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[list[str], Path]:
     """A stage's command without its output, and the adapter of an undisturbed run. With dropout: random numbers count too."""
     folder = tmp_path_factory.mktemp("resume")
     epochs = 4 + 3 * KILLS  # of 7 steps: a pair of signals comes after 10 on average, and has to come before the end
@@ -44,14 +44,14 @@ def weights(output: Path) -> bytes:
     return (output / ".adapter" / "adapter_model.safetensors").read_bytes()
 
 
-def test_killed_at_random_steps_it_makes_the_same_adapter(workshop: tuple[list[str], Path], tmp_path: Path) -> None:
-    command, undisturbed = workshop
-    again, dice = trainings.into(command, tmp_path / "again"), random.Random(time.time_ns())
+def test_killed_at_random_steps_it_makes_the_same_adapter(uninterrupted_run: tuple[list[str], Path], tmp_path: Path) -> None:
+    command, undisturbed = uninterrupted_run
+    again, rng = trainings.into(command, tmp_path / "again"), random.Random(time.time_ns())
     signals = [signal.SIGKILL, signal.SIGTERM] * KILLS
-    dice.shuffle(signals)
+    rng.shuffle(signals)
     reached, story = 0, []
     for number in signals:
-        code, said, last = trainings.run_until_step(again, reached + dice.randint(1, 4), dice.uniform(0, 0.3), number)
+        code, said, last = trainings.run_until_step(again, reached + rng.randint(1, 4), rng.uniform(0, 0.3), number)
         kept = sorted(path.name for path in (tmp_path / "again" / ".work" / "checkpoints").glob("step-*"))
         story.append((number.name, last, kept))
         assert code == (143 if number == signal.SIGTERM else -9), (story, said)
@@ -67,8 +67,10 @@ def test_killed_at_random_steps_it_makes_the_same_adapter(workshop: tuple[list[s
     assert not (tmp_path / "again" / ".work").exists()
 
 
-def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_repeated(workshop: tuple[list[str], Path], tmp_path: Path) -> None:
-    command, undisturbed = workshop
+def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_repeated(
+    uninterrupted_run: tuple[list[str], Path], tmp_path: Path
+) -> None:
+    command, undisturbed = uninterrupted_run
     output = tmp_path / "again"
     again = trainings.into(command, output)
     trainings.run_until_step(again, 8, 0.0, signal.SIGTERM)
@@ -93,13 +95,13 @@ def test_damaged_checkpoints_are_not_used_and_a_finished_training_is_not_repeate
     assert weights(output) == weights(undisturbed) and log(output) == log(undisturbed)
 
 
-def test_the_output_holds_safetensors_and_no_pickle(workshop: tuple[list[str], Path]) -> None:
-    files = sorted(str(path.relative_to(workshop[1])) for path in workshop[1].rglob("*") if path.is_file())
+def test_the_output_holds_safetensors_and_no_pickle(uninterrupted_run: tuple[list[str], Path]) -> None:
+    files = sorted(str(path.relative_to(uninterrupted_run[1])) for path in uninterrupted_run[1].rglob("*") if path.is_file())
     assert [name for name in files if not name.startswith("part-")] == [
         ".adapter/adapter_config.json",
         ".adapter/adapter_model.safetensors",
         ".manifest.json",
         ".train_log/part-00000.parquet",
     ]
-    settings = json.loads((workshop[1] / ".adapter" / "adapter_config.json").read_text())
+    settings = json.loads((uninterrupted_run[1] / ".adapter" / "adapter_config.json").read_text())
     assert settings["lora_dropout"] == 0.1 and settings["target_modules"] == sorted(settings["target_modules"])

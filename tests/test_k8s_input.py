@@ -1,4 +1,4 @@
-"""User input: refused before anything is sent, or passed on as data. Secrets are never shown."""
+"""User input is refused before anything is sent, or passed on as data. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_iteration_out_of_range_is_refused(iteration: str) -> None:
 
 def test_refusals_are_one_line_with_the_fix_and_send_nothing(tmp_path: Path) -> None:
     """There is no cluster here: a request would fail with another error."""
-    for more, words_said in (
+    for more, message in (
         (["--run", "My Run"], "lowercase letters"),
         (["--store", "runs; id"], "plain characters"),
         (["--model-source", "o/n"], "REVISION"),
@@ -97,14 +97,14 @@ def test_refusals_are_one_line_with_the_fix_and_send_nothing(tmp_path: Path) -> 
         (["--benchmark", str(tmp_path / "missing")], "can't be read"),
     ):
         result = call("submit", *GIVEN, *more)
-        assert result.exit_code == 2 and words_said in result.stderr and "Traceback" not in result.output, (more, result.output)
+        assert result.exit_code == 2 and message in result.stderr and "Traceback" not in result.output, (more, result.output)
 
 
 @pytest.mark.parametrize(
     "text", ["{{workflow.name}}", "{{=asInt('1')}}", "$(id)", "'; id; '", "a\nb: c", "\u202e", "- !!python/object:os.system"]
 )
-def test_what_a_config_or_benchmark_says_arrives_as_data(text: str) -> None:
-    """In the ConfigMap's values, which neither Argo nor a shell interprets; never in the Workflow."""
+def test_the_content_of_a_config_or_benchmark_is_sent_as_data(text: str) -> None:
+    """The text is only in the ConfigMap's values, which neither Argo nor a shell interprets, and not in the Workflow."""
     config = load_config(ROOT / "configs" / "laptop.yaml", [f"finetune.lora.target_modules={json.dumps([text])}"])
     run = Run(name="try", iteration=1, config=config, files={"benchmark.jsonl": text})
     sent = config_map(run, "lengthen")
@@ -148,7 +148,7 @@ def test_what_a_submit_sends_is_valid(path: Path, release: bool) -> None:
     assert schema_problems([config_map(run, "lengthen"), workflow(run, "lengthen")]) == []
 
 
-def test_a_secret_of_the_environment_is_shown_nowhere(tmp_path: Path) -> None:
+def test_a_secret_in_the_environment_is_never_shown(tmp_path: Path) -> None:
     """A secret in the variables that the stages and the client read, and in the kubeconfig's token."""
     canary = "canary-5f2e9c"
     server = ApiServer()
@@ -160,7 +160,7 @@ def test_a_secret_of_the_environment_is_shown_nowhere(tmp_path: Path) -> None:
     environment = {**os.environ, **secrets, "KUBECONFIG": str(tmp_path / "kubeconfig")}
     overlay = str(ROOT / "k8s" / "overlays" / "multinode")
     run = Run(name="try", iteration=1, config=load_config(ROOT / "configs" / "laptop.yaml"))
-    said = []
+    results = []
     for arguments in (
         ["render", *GIVEN, "--overlay", overlay],
         ["submit", *GIVEN, "--detach"],
@@ -170,19 +170,19 @@ def test_a_secret_of_the_environment_is_shown_nowhere(tmp_path: Path) -> None:
             server.set_status(run.workflow_name, "Failed", [node(1, "expand", "Failed", code=2)])
         command = [sys.executable, "-m", "lengthen.k8s", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-        said.append((arguments[0], done.returncode, done.stdout + done.stderr))
+        results.append((arguments[0], done.returncode, done.stdout + done.stderr))
     server.faults = [403, 500, 500]
     command = [sys.executable, "-m", "lengthen.k8s", "status", "try"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    said.append(("status", done.returncode, done.stdout + done.stderr))
+    results.append(("status", done.returncode, done.stdout + done.stderr))
     server.stop()
-    assert [code for _, code, _ in said] == [0, 0, 2, 2], said
-    assert not [name for name, _, text in said if canary in text]
+    assert [code for _, code, _ in results] == [0, 0, 2, 2], results
+    assert not [name for name, _, text in results if canary in text]
     assert canary not in json.dumps(list(server.objects.values()))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_manifests_hold_no_value_of_a_secret(overlay: str) -> None:
+def test_the_manifests_contain_no_value_of_a_secret(overlay: str) -> None:
     secrets = [d for d in rendered(overlay) if d["kind"] == "Secret"]
     assert {d["type"] for d in secrets} == {"kubernetes.io/service-account-token"}
     assert len(secrets) == (2 if overlay == "multinode" else 1)
@@ -205,7 +205,7 @@ def test_a_plan_has_the_steps_that_argo_runs() -> None:
 
 def test_a_plan_uses_the_rates_measured_in_a_run(tmp_path: Path, config: Path) -> None:
     folder = tmp_path / "run" / "iter-01"
-    slow = ("--config", config, "--engine", "echo", "--set", "echo.latency_seconds=0.2")  # without any time there is no speed to measure
+    slow = ("--config", config, "--engine", "echo", "--set", "echo.latency_seconds=0.2")  # the latency gives a speed that can be measured
     succeed("augment", *slow, "--output", folder / "instructions")
     succeed("generate", *slow, "--input", folder / "instructions", "--output", folder / "responses")
     manifest = read_manifest(folder / "responses")

@@ -32,7 +32,7 @@ def template(documents: list[Document], name: str, index: int = 0) -> Document:
     return next(d for d in documents if d["kind"] == "WorkflowTemplate" and d["metadata"]["name"] == name)["spec"]["templates"][index]
 
 
-def test_the_overlays_and_components_are_these() -> None:
+def test_the_list_of_overlays_and_components_is_complete() -> None:
     made_by_push = {"pinned-cpu", "pinned-gpu"}
     assert {path.name for path in (K8S / "overlays").iterdir()} - made_by_push == set(OVERLAYS)
     assert {path.name for path in (K8S / "components").iterdir()} == {"s3", "judge", "kueue"}
@@ -46,7 +46,7 @@ def test_every_manifest_is_valid_and_every_reference_resolves(overlay: str) -> N
     assert problems(rendered(overlay)) == []
 
 
-def test_every_stage_has_a_template_and_no_file_of_the_base_is_forgotten() -> None:
+def test_every_stage_has_a_template_and_every_file_of_the_base_is_used() -> None:
     assert {f"lengthen-{stage}" for stage in STAGES} <= {name for name, _ in templates_of(rendered("gpu"))}
     listed = yaml.safe_load((K8S / "base" / "kustomization.yaml").read_text())["resources"]
     names = {path.relative_to(K8S / "base").as_posix() for path in (K8S / "base").rglob("*.yaml")}
@@ -69,8 +69,8 @@ def test_the_shards_of_a_stage_are_sealed_in_its_own_image(overlay: str) -> None
 
 
 @pytest.mark.parametrize("component", ["s3", "judge", "kueue"])
-def test_every_component_fits_an_overlay(component: str, tmp_path: Path) -> None:
-    # Below k8s/, since kustomize takes relative paths only.
+def test_every_component_can_be_added_to_an_overlay(component: str, tmp_path: Path) -> None:
+    # Below k8s/, because kustomize accepts only relative paths.
     folder = tmp_path / "overlay"
     folder.mkdir()
     up = Path(*[".."] * len(folder.parts[1:])) / K8S.relative_to("/")
@@ -94,7 +94,7 @@ def test_the_gpu_overlay_places_vllm_and_deepspeed_on_their_pools_and_counts_gpu
     assert "nvidia" not in str([template(rendered("gpu"), name) for name in without])
 
 
-def test_every_pod_is_retried_after_a_transient_failure_and_never_after_a_bug_or_a_mistake() -> None:
+def test_every_pod_is_retried_after_a_transient_failure_and_never_after_a_bug_or_user_error() -> None:
     for pod in pods_of(rendered("gpu")):
         strategy = pod.spec["retryStrategy"]
         assert strategy["retryPolicy"] == "Always"  # a deleted pod is an Error, not a failure
@@ -127,7 +127,7 @@ def test_no_role_has_more_rights_than_needed() -> None:
     assert "*" not in str(roles)
     bound = {d["roleRef"]["name"]: [s["name"] for s in d["subjects"]] for d in rendered("multinode") if d["kind"] == "RoleBinding"}
     assert bound == {"lengthen-executor": ["lengthen-executor"], "lengthen-jobsets": ["lengthen-jobsets"]}
-    assert {pod.spec["serviceAccountName"] for pod in pods_of(rendered("multinode"))} == {"lengthen-stage"}  # which is bound to nothing
+    assert {pod.spec["serviceAccountName"] for pod in pods_of(rendered("multinode"))} == {"lengthen-stage"}  # which has no role binding
     namespace = next(d for d in rendered("gpu") if d["kind"] == "Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
@@ -166,7 +166,7 @@ def in_jobset(documents: list[Document], old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("typo", TYPOS)
-def test_a_planted_typo_is_found(typo: str) -> None:
+def test_an_injected_typo_is_found(typo: str) -> None:
     documents = copy.deepcopy(rendered("multinode"))
     TYPOS[typo](documents)
     assert [problem for problem in schema_problems(documents) if typo in problem]
@@ -199,13 +199,13 @@ FAULTS: dict[str, Callable[[list[Document]], object]] = {
     "podSpecPatch is not valid JSON": lambda d: template(d, "lengthen-expand").update(podSpecPatch="{"),
     "has no fixed version": lambda d: template(d, "lengthen-expand")["container"].update(image="lengthen/expand:latest"),
     "is not a valid image reference": lambda d: template(d, "lengthen-expand")["container"].update(image="lengthen/expand:1 --privileged"),
-    "holds data": lambda d: next(x for x in d if x["kind"] == "Secret").update(stringData={"token": "abc"}),
+    "contains data": lambda d: next(x for x in d if x["kind"] == "Secret").update(stringData={"token": "abc"}),
     "must come from a Secret": lambda d: template(d, "lengthen-fetch")["container"]["env"].append({"name": "HF_TOKEN", "value": "abc"}),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_that_no_schema_finds_is_found(fault: str) -> None:
+def test_an_injected_fault_that_no_schema_finds_is_found(fault: str) -> None:
     documents = copy.deepcopy(rendered("multinode"))
     FAULTS[fault](documents)
     assert [problem for problem in problems(documents) if fault in problem], problems(documents)
@@ -226,7 +226,7 @@ def test_a_stage_reads_from_variables_the_options_that_a_pods_fixed_arguments_ca
 
 
 @pytest.mark.parametrize(("variable", "release"), [("", False), ("true", True)])
-def test_a_variable_asks_for_a_release(monkeypatch: pytest.MonkeyPatch, variable: str, release: bool) -> None:
+def test_a_variable_requests_a_release(monkeypatch: pytest.MonkeyPatch, variable: str, release: bool) -> None:
     from lengthen.augment.__main__ import main
 
     monkeypatch.setenv("LENGTHEN_RELEASE", variable)

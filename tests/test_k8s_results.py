@@ -29,13 +29,13 @@ def server() -> Iterator[ApiServer]:
     def start(plural: str, document: dict) -> dict:  # type: ignore[type-arg]
         found = add(plural, document)
         if plural == "pods":
-            made.append({**document})
+            created.append({**document})
             found["status"] = {"phase": "Running"}
         return found
 
-    made: list[dict] = []  # type: ignore[type-arg]
+    created: list[dict] = []  # type: ignore[type-arg]
     api.add = start  # type: ignore[method-assign]
-    api.made_pods = made  # type: ignore[attr-defined]
+    api.created_pods = created  # type: ignore[attr-defined]
     yield api
     api.stop()
 
@@ -71,8 +71,8 @@ def test_complete_datasets_are_fetched_once_and_the_pod_is_deleted(server: ApiSe
     write(volume / "try" / "iter-02" / "responses", RESPONSES, [response_row(3, "Three.")])
     assert fetch_results(connect(server), "try", target, 0.01) == ["iter-02/responses"]
     assert not [name for plural, name in server.objects if plural == "pods"]
-    assert schema_problems(server.made_pods[:1]) == []  # type: ignore[attr-defined]
-    assert server.made_pods[0]["spec"]["containers"][0]["volumeMounts"] == [  # type: ignore[attr-defined]
+    assert schema_problems(server.created_pods[:1]) == []  # type: ignore[attr-defined]
+    assert server.created_pods[0]["spec"]["containers"][0]["volumeMounts"] == [  # type: ignore[attr-defined]
         {"name": "runs", "mountPath": "/runs", "readOnly": True}
     ]
 

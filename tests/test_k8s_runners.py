@@ -1,4 +1,4 @@
-"""One DAG, two runners: the Workflow that a submit sends does what `make iteration` does."""
+"""One DAG with two runners: the submitted Workflow runs the same commands as `make iteration`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Command = tuple[tuple[str, ...], ...]
 
 
 def words_of(call: Call) -> list[str]:
-    """A pod's command, its variables as options, without the options that only a cluster has."""
+    """A pod's command with its variables as options, without the options that are used only in a cluster."""
     container = call.template["container"]
     words = [*container["command"], *container["args"]]
     for item in container["env"]:
@@ -70,7 +70,7 @@ def walked(iterations: int, shards: int, overlay: str = "cpu", order: int = 0) -
 
 
 @pytest.mark.parametrize("iterations", [1, 3, 12])
-def test_the_dag_of_make_and_of_argo_are_the_same(iterations: int) -> None:
+def test_make_and_argo_have_the_same_dag(iterations: int) -> None:
     """The same commands with the same inputs, adapters and outputs; only Argo has shards and seals."""
     calls = [call for call in walked(iterations, shards=3) if call.stage != "seal"]
     assert {meaning(words_of(call)) for call in calls} == set(made_by_make(iterations))
@@ -78,7 +78,7 @@ def test_the_dag_of_make_and_of_argo_are_the_same(iterations: int) -> None:
     assert len(shards) == 3 * (3 * iterations + 1)
 
 
-def test_a_release_is_the_same_too() -> None:
+def test_make_and_argo_have_the_same_dag_for_a_release() -> None:
     """Except the export for a hub, which `make release` does on this machine."""
     config = load_config(ROOT / "configs" / "laptop.yaml")
     calls: list[Call] = []
@@ -96,13 +96,13 @@ def test_a_release_is_the_same_too() -> None:
 def test_every_pod_starts_after_those_whose_output_it_reads(order: int) -> None:
     done: set[str] = set()
     for call in walked(3, shards=2, order=order):
-        said = dict(part for part in meaning(words_of(call)) if len(part) == 2)
+        options = dict(part for part in meaning(words_of(call)) if len(part) == 2)
         reads = [part[1] for part in meaning(words_of(call)) if part[0] in ("--input", "--adapter")]
         assert set(reads) <= done, call.template
         if call.stage == "seal":
             done.add(call.inputs["folder"])
-        elif "--output" in said and call.stage in ("augment", "finetune"):
-            done.add(said["--output"])
+        elif "--output" in options and call.stage in ("augment", "finetune"):
+            done.add(options["--output"])
 
 
 def test_a_run_in_a_bucket_reads_and_writes_only_there() -> None:
@@ -114,7 +114,7 @@ def test_a_run_in_a_bucket_reads_and_writes_only_there() -> None:
     assert len(folders) > 15 and all(folder.startswith("s3://bucket/runs/try/") for folder in folders)
 
 
-def test_a_run_with_a_model_to_fetch_fetches_it_first() -> None:
+def test_a_run_with_a_model_source_fetches_the_model_first() -> None:
     config = load_config(ROOT / "configs" / "laptop.yaml")
     run = Run(name="try", iteration=1, config=config, model_source="owner/name@1f2e3d")
     calls: list[Call] = []
@@ -154,7 +154,7 @@ def test_a_failed_run_of_several_machines_deletes_its_jobsets() -> None:
 
 
 class LocalPods:
-    """Runs a pod's command as a process; its volumes are folders below `root`. Some get a signal at their first try."""
+    """Runs a pod's command as a process; its volumes are folders below `root`. Some pods get a signal in their first attempt."""
 
     def __init__(self, root: Path, signals: dict[tuple[str, str, str], int]) -> None:
         self.root, self.signals = root, signals
@@ -174,7 +174,7 @@ class LocalPods:
         key = (call.stage, call.inputs.get("iteration", ""), call.inputs.get("shard", ""))
         number = self.signals.pop(key, None) if call.attempt == 0 else None
         if number:
-            words.append("--set=engine.rows_in_flight=1")  # so that it is still running then
+            words.append("--set=engine.rows_in_flight=1")  # so that it is still running when the signal is sent
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LENGTHEN_")} | own
         environment |= {"HF_TOKEN": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY, "OPENAI_API_KEY": CANARY}
         environment["HOME"] = os.environ.get("HOME", "/")  # for the cache of digests; in a pod it is /tmp
@@ -182,9 +182,9 @@ class LocalPods:
         if number:
             shard = Path(here(next(word for word in container["args"] if word.startswith("--output=")).removeprefix("--output=")))
             self._send(process, shard / f"shard-{key[2]}-of-3" / ".work", number)
-        said = process.communicate(timeout=300)[1]
+        stderr = process.communicate(timeout=300)[1]
         code = process.returncode
-        self.log.append((call.stage, call.attempt, code, said))
+        self.log.append((call.stage, call.attempt, code, stderr))
         return End("Error") if code == -signal.SIGKILL else End.of(code if code >= 0 else 128 - code)
 
     def _send(self, process: subprocess.Popen[str], work: Path, number: int) -> None:
@@ -195,8 +195,8 @@ class LocalPods:
 
 @pytest.mark.ci
 @pytest.mark.engine
-def test_make_and_argo_make_the_same_datasets(tmp_path: Path, model: Path) -> None:
-    """Two iterations, three shards, every pod's real command, real training; some pods stopped or deleted at their first try."""
+def test_make_and_argo_write_the_same_datasets(tmp_path: Path, model: Path) -> None:
+    """Two iterations and three shards with every pod's real command and real training. Two pods are stopped or killed once."""
     settings: dict[str, Any] = {
         "echo": {"words": 40, "loop_share": 0.2, "cut_share": 0.1, "latency_seconds": 0.1},
         "store": {"flush_rows": 1, "flush_seconds": 0.05},
@@ -216,16 +216,16 @@ def test_make_and_argo_make_the_same_datasets(tmp_path: Path, model: Path) -> No
     assert Walk(rendered("cpu"), pods).run(workflow(run, "lengthen")) == "Succeeded", pods.log[-1]
     tries = [(stage, attempt, code) for stage, attempt, code, _ in pods.log if attempt or code]
     assert tries == [("generate", 0, 143), ("generate", 1, 0), ("expand", 0, -9), ("expand", 1, 0)]
-    again = next(said for stage, attempt, _, said in pods.log if (stage, attempt) == ("generate", 1))
+    again = next(stderr for stage, attempt, _, stderr in pods.log if (stage, attempt) == ("generate", 1))
     assert "resumes after" in again, again
 
-    assert CANARY not in "".join(said for *_, said in pods.log)
+    assert CANARY not in "".join(stderr for *_, stderr in pods.log)
     assert not [path for path in (root / "runs").rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
 
     command = ["make", "iteration", "N=2", f"CONFIG={ours}", f"RUN={tmp_path / 'run'}", "ENGINE=echo"]
     environment = {**os.environ, "MAKEFLAGS": "", "COLUMNS": "140"}
-    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert made.returncode == 0, made.stderr[-3000:]
+    completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     for iteration in ("iter-00", "iter-01", "iter-02"):
         for dataset, table in DATASETS.items():
             if iteration == "iter-00" and dataset != "scores":

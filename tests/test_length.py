@@ -1,4 +1,4 @@
-"""Length scores against the definitions in algorithm.md, calculated by hand."""
+"""Length scores compared with values calculated by hand from the definitions in algorithm.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_bounds_of_a_demand(kind: Kind, length: int | tuple[int, int], expected:
     ("words", "score"),
     [(0, 0.0), (400, 0.0), (600, 0.5), (799, 0.9975), (800, 1.0), (1200, 1.0), (1201, 1 - 2 / 1200), (1500, 0.5), (1800, 0.0), (5000, 0.0)],
 )
-def test_length_score_falls_linearly_outside_the_bounds(words: int, score: float) -> None:
+def test_the_length_score_falls_linearly_outside_the_bounds(words: int, score: float) -> None:
     assert length_score(words, 800, 1200) == pytest.approx(score)
 
 

@@ -1,4 +1,4 @@
-"""The parts of the method: expand's phases, selection, thinning, ids, proposals."""
+"""Parts of the method: expand's phases, selection, thinning, ids, proposals."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def expand_one(engine: Scripted, draft: str = DRAFT, **settings: Any) -> dict[st
     return asyncio.run(lengthen(job, Task("f" * 32, row["id"], 0, row), recorded.row("f" * 32)))
 
 
-def test_a_round_uses_half_the_draft_keeps_two_thirds_and_continues_with_the_whole_draft() -> None:
+def test_phase_1_gets_half_the_draft_and_phase_2_continues_two_thirds_of_its_text() -> None:
     opening, rest = paragraphs(6, "a"), paragraphs(5, "b")
     engine = Scripted(opening, rest)
     row = expand_one(engine, rounds=1, attempts=1)
@@ -102,7 +102,7 @@ def test_attempts_and_phases_have_different_seeds() -> None:
     assert len(set(seeds)) == 12
 
 
-def test_a_result_that_fails_the_check_is_not_the_next_draft() -> None:
+def test_a_text_refused_by_the_check_is_not_the_next_draft() -> None:
     engine = Scripted(paragraphs(3, "a"), paragraphs(6, "b") + " and then it breaks", paragraphs(3, "c"), paragraphs(6, "d"))
     row = expand_one(engine, rounds=2, attempts=1)
     assert "In b5" not in engine.requests[3][0].user
@@ -128,12 +128,12 @@ def test_a_row_with_a_control_token_is_rejected_without_a_request() -> None:
     assert isinstance(outcome, Rejection) and outcome.reason == "control_tokens" and not engine.requests
 
 
-def test_selection_keeps_three_fifths_and_never_the_shortest_fifth_in_any_order() -> None:
+def test_selection_uses_three_fifths_and_never_the_shortest_fifth_in_any_order() -> None:
     rows = [(f"{n:032x}", "en", n) for n in range(10_000)]
-    kept = selected(rows, seed=3)
-    assert kept == selected(list(reversed(rows)), seed=3)
-    assert len(kept) / len(rows) == pytest.approx(0.595, abs=0.02)
-    assert min(int(row, 16) for row in kept) >= 2_060
+    used = selected(rows, seed=3)
+    assert used == selected(list(reversed(rows)), seed=3)
+    assert len(used) / len(rows) == pytest.approx(0.595, abs=0.02)
+    assert min(int(row, 16) for row in used) >= 2_060
     assert keep_probability(10, 10) == 0.0
     assert keep_probability(5, 10) == pytest.approx(0.75)
 

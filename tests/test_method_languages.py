@@ -25,7 +25,7 @@ from lengthen.common.store.manifest import read_manifest
 from lengthen.common.text.languages import LANGUAGES, detect
 from lengthen.common.text.words import count_words
 
-EMBEDDED = ROOT / "models" / "smollm2-135m-instruct"  # `make test` makes it
+EMBEDDED = ROOT / "models" / "smollm2-135m-instruct"  # built by `make test`
 CATEGORIES = {
     "literature and creative writing",
     "academic research",
@@ -84,10 +84,10 @@ def test_a_byte_level_tokenizer_preserves_chinese(model: Path, name: str, text: 
     assert chat.tokenizer.decode(prompt + answer).startswith(chat.render(Prompt("请写一篇文章。", text)))
 
 
-def echo(user: str, seed: int = 1, **dials: float) -> str:
+def echo(user: str, seed: int = 1, **settings: float) -> str:
     import asyncio
 
-    engine = EchoEngine(Config(model=Model(path=Path("none"), max_model_len=4096), echo=Echo(**dials)))  # type: ignore[arg-type]
+    engine = EchoEngine(Config(model=Model(path=Path("none"), max_model_len=4096), echo=Echo(**settings)))  # type: ignore[arg-type]
     sampling = SamplingParameters(0.7, 0.8, 20, 1.0, 4000, seed)
     return asyncio.run(engine.complete(Prompt(user), sampling)).text
 

@@ -1,7 +1,7 @@
 """Known defects of the reference code: inputs for which its rule fails, and ours does not.
 
-The rules of the reference are written here in one or two lines each, from their description. Every known defect is an entry
-of DEFECTS, with the tests that prevent it here; some of these tests are in other files.
+The reference's rules are written here in one or two lines each, from their description. Every known defect is an entry of
+DEFECTS, with the tests that show that our code does not have it. Some of these tests are in other files.
 """
 
 from __future__ import annotations
@@ -36,22 +36,25 @@ DEFECTS = {
     "the longest answers are dropped at 95 %": ["test_the_slowest_and_longest_answer_becomes_a_row"],
     "a failed request is ignored": ["test_a_failed_request_stops_the_stage_and_is_repeated_by_the_next_run"],
     "one repeated n-gram rejects a long answer": [
-        "test_any_repeated_ngram_rejects_a_whole_answer",
-        "test_any_repeated_ngram_rejects_a_whole_answer_in_chinese",
-        "test_a_loop_is_still_refused_as_one",
+        "test_the_reference_refuses_any_text_with_a_repeated_ngram",
+        "test_the_reference_refuses_any_chinese_text_with_a_repeated_ngram",
+        "test_a_loop_is_refused",
     ],
     "endings by a set of characters": [
-        "test_the_chinese_rule_refuses_every_english_sentence",
-        "test_the_english_rule_takes_commas",
-        "test_the_english_rule_refuses_markdown",
+        "test_the_references_chinese_rule_refuses_every_english_sentence",
+        "test_the_references_english_rule_accepts_a_comma_at_the_end",
+        "test_the_references_english_rule_refuses_markdown",
     ],
-    "stop strings cut tables and code": ["test_stop_strings_cut_tables_and_code", "test_rules_tables_and_empty_lines_do_not_end_an_answer"],
+    "stop strings cut tables and code": [
+        "test_the_references_stop_strings_cut_tables_and_code",
+        "test_rules_tables_and_empty_lines_do_not_end_an_answer",
+    ],
     "the repetition penalty punishes the draft's words": ["test_expand_requests_have_no_repetition_penalty"],
     "16k tokens before the check": ["test_a_loop_costs_a_fraction_of_the_token_limit"],
     "chat template as a string, two BOS tokens": [
-        "test_a_prompt_has_one_bos_token_whatever_the_tokenizer_adds",
+        "test_a_prompt_has_one_bos_token_even_if_the_tokenizer_adds_one",
         "test_a_training_example_is_the_whole_conversation_and_ends_with_the_end_token",
-        "test_a_prefill_is_the_beginning_of_the_conversation_token_by_token",
+        "test_prompt_and_prefill_are_a_token_prefix_of_the_whole_conversation",
     ],
     "opening and continuation joined without a break; drafts joined differently in training": [
         "test_opening_and_continuation_are_joined_by_a_paragraph_break",
@@ -60,12 +63,12 @@ DEFECTS = {
     "half of one paragraph is empty, and so are two thirds of it": ["test_half_and_two_thirds_are_never_empty"],
     "over-long rows are truncated and lose their end token": ["test_an_over_long_row_is_rejected_and_every_other_has_its_end_token"],
     "one maximum length for both roles": [
-        "test_more_over_long_rows_than_allowed",
+        "test_more_over_long_rows_than_allowed_are_refused",
         "test_the_extenders_token_limit_is_larger",
     ],
     "two forks by language": ["test_both_languages_go_through_augment_generate_and_expand_together"],
     "stop words inside other words, and none in capitals": [
-        "test_substring_stop_words_refuse_ordinary_words",
+        "test_the_references_stop_words_refuse_ordinary_words",
         "test_meta_talk_in_capitals_or_other_words_passes_the_reference",
     ],
     "garbled text passes": ["test_garbled_text_passes_the_reference"],
@@ -73,8 +76,8 @@ DEFECTS = {
     "no deduplication": ["test_the_pool_finds_exact_and_near_duplicates", "test_of_two_duplicate_answers_the_smaller_id_is_used"],
     "no decontamination": ["test_an_instruction_from_a_benchmark_file_is_rejected_with_the_figure_and_the_prompt"],
     "no lineage": ["test_rows_point_to_the_rows_they_were_made_from"],
-    "no resume": ["test_killed_at_random_moments_the_result_is_the_same_bytes"],
-    "processes killed by their name": ["test_no_process_is_killed_by_name"],
+    "no resume": ["test_a_stage_killed_at_random_moments_writes_the_same_bytes"],
+    "processes are killed by name": ["test_no_process_is_killed_by_name"],
     "labels of above and below swapped": ["test_the_words_of_a_demand_agree_with_its_bounds"],
     "demands that their own answers do not meet": ["test_every_demand_is_true_and_is_read_with_the_same_bounds"],
 }
@@ -113,7 +116,7 @@ def test_the_slowest_and_longest_answer_becomes_a_row(
     arguments = generate(config, instructions, "--set", "engine.rows_in_flight=20", "--output", tmp_path / "r")
     succeed("generate", *arguments)
     at_95_percent = returned[: int(0.95 * len(returned))]
-    assert max(at_95_percent) < max(returned)  # here the reference stops, without the longest answer
+    assert max(at_95_percent) < max(returned)  # here the reference stops and drops the longest answer
     found = rows(tmp_path / "r", "responses")
     assert len(found) == 20 and max(row["words"] for row in found) > 5 * min(row["words"] for row in found)
 
@@ -169,16 +172,16 @@ def test_expand_requests_have_no_repetition_penalty() -> None:
 
 
 def test_a_loop_costs_a_fraction_of_the_token_limit(config: Path, instructions: Path, tmp_path: Path) -> None:
-    """Every answer loops after its first half and would continue to the token limit."""
-    dials = ("--set", "echo.loop_share=1.0", "--set", "echo.words=3000", "--limit", "5")
-    stopped = run("generate", *generate(config, instructions, *dials, "--output", tmp_path / "r"))
+    """Without the watch, every answer would loop from its middle to the token limit."""
+    settings = ("--set", "echo.loop_share=1.0", "--set", "echo.words=3000", "--limit", "5")
+    stopped = run("generate", *generate(config, instructions, *settings, "--output", tmp_path / "r"))
     assert "(loop 5)" in stopped.stderr
     journal = [row for path in (tmp_path / "r" / ".work").glob("rejected-*") for row in pq.read_table(path).to_pylist()]
     first_half = 3000 * 1.3 / 2
     assert len(journal) == 5 and all(0 < row["tokens"] < first_half + 300 for row in journal)
 
 
-def test_a_prompt_has_one_bos_token_whatever_the_tokenizer_adds(model: Path) -> None:
+def test_a_prompt_has_one_bos_token_even_if_the_tokenizer_adds_one(model: Path) -> None:
     """A tokenizer that adds a BOS token to every text, as Llama 3's does; the chat template adds one too."""
     chat = Chat(model)
     bos, begin = chat.tokenizer.bos_token, chat.tokenizer.bos_token_id
@@ -235,8 +238,8 @@ def test_no_process_is_killed_by_name() -> None:
     assert not [path for path in sources if re.search(r"\b(?:pkill|killall)\b", path.read_text())]
 
 
-def test_a_draft_of_one_paragraph_is_used_whole() -> None:
-    """The reference uses nothing of it: half of one paragraph, rounded down, and two thirds of one."""
+def test_a_draft_of_one_paragraph_is_used_completely() -> None:
+    """The reference uses no text of it: half of one paragraph is rounded down to none, and so are two thirds."""
     assert len(split_paragraphs(DRAFT)) == 4 and int(1 * 2 / 3) == 1 // 2 == 0
     engine = Scripted("One paragraph that is longer than the draft was.", paragraphs(3, "b"))
     row = expand_one(engine, draft="A draft of a single paragraph.", rounds=1, attempts=1)

@@ -43,8 +43,8 @@ def test_the_description_fits_a_terminal_and_names_every_reason() -> None:
 
 def test_a_stage_prints_its_yield_and_writes_it_to_the_manifest(config: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "i", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(12)])
-    dials = ("--set", "echo.cut_share=0.4", "--set", "generate.attempts=2")
-    shown = succeed("generate", "--config", config, "--engine", "echo", "--input", folder, "--output", tmp_path / "r", *dials).stderr
+    settings = ("--set", "echo.cut_share=0.4", "--set", "generate.attempts=2")
+    shown = succeed("generate", "--config", config, "--engine", "echo", "--input", folder, "--output", tmp_path / "r", *settings).stderr
     manifest = read_manifest(tmp_path / "r")
     assert manifest is not None and manifest.summary["attempts"].keys() == {"1", "2"}
     assert manifest.summary["tokens_per_word"] > 1.2  # the tokens of rejected attempts are included

@@ -23,36 +23,36 @@ def prose(number: int, words: int = 60) -> str:
 
 
 def reworded(text: str) -> str:
-    """The text with one word changed."""
+    """The same text with one other word."""
     return text.replace(text.split()[30], "otherwise", 1)
 
 
 def test_lengths_are_compared_within_a_language_and_an_iteration() -> None:
-    """Chinese answers have more units than English ones, and later iterations have longer answers: neither may exclude the others."""
+    """The selection must not prefer Chinese answers, which have more units, or later iterations, which have longer answers."""
     strata = [(language, iteration) for language in ("en", "zh") for iteration in (1, 2)]
     many = [(f"{at}-{n:04d}", stratum, 10 ** (at + 1) + n) for at, stratum in enumerate(strata) for n in range(2_500)]
-    kept = selected(many, seed=3)
+    used = selected(many, seed=3)
     for at in range(4):
-        share = sum(row.startswith(f"{at}-") for row in kept) / 2_500
+        share = sum(row.startswith(f"{at}-") for row in used) / 2_500
         assert share == pytest.approx(0.595, abs=0.03)
-        assert not any(row in kept for row in (f"{at}-{n:04d}" for n in range(514)))  # the shortest 20.6 %
+        assert not any(row in used for row in (f"{at}-{n:04d}" for n in range(514)))  # the shortest 20.6 %
 
 
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.permutations(range(12)), st.integers(0, 100))
 def test_selection_is_independent_of_order_and_of_other_strata(order: list[int], seed: int) -> None:
     many = [(f"row{n}", ("en", n % 2), 100 + n * n % 7) for n in range(12)]
-    kept = selected(many, seed)
-    assert selected([many[n] for n in order], seed) == kept
-    assert selected([row for row in many if row[1] == ("en", 1)], seed) == {row for row in kept if int(row[3:]) % 2}
+    used = selected(many, seed)
+    assert selected([many[n] for n in order], seed) == used
+    assert selected([row for row in many if row[1] == ("en", 1)], seed) == {row for row in used if int(row[3:]) % 2}
 
 
 def test_of_two_duplicate_answers_the_smaller_id_is_used() -> None:
     texts = [("a", prose(1)), ("b", prose(2)), ("c", reworded(prose(1))), ("d", prose(2).upper()), ("e", prose(3))]
     found = {row: rejection.detail for row, rejection in duplicates(texts, 0.8).items()}
     assert found.keys() == {"c", "d"}
-    similarity, _, twin = found["c"].partition(" > 0.8, ")
-    assert twin == "a" and 0.8 < float(similarity) < 1
+    similarity, _, other = found["c"].partition(" > 0.8, ")
+    assert other == "a" and 0.8 < float(similarity) < 1
     assert found["d"] == "1.00 > 0.8, b"
 
 

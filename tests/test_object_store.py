@@ -1,4 +1,4 @@
-"""The same store on an object store: a real S3-compatible server on loopback, conditional puts, leases."""
+"""Datasets in an object store: an S3-compatible server (moto) on loopback, conditional puts, leases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 import tiny
 from click.testing import CliRunner
-from conftest import expansion_row, instruction_row, made_up_adapter, refused, rows, run, succeed, write
+from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write, write_fake_adapter
 from lengthen.common.config.engine import Store
 from lengthen.common.model.adapter import open_adapter
 from lengthen.common.process.errors import TransientError, UserError
@@ -70,26 +70,35 @@ def folder(bucket: str) -> ObjectPath:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
-    """Instructions on disk, and the responses and expansions of an undisturbed run on disk."""
-    place = tmp_path_factory.mktemp("objects")
+def uninterrupted_run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """A run on disk that was not interrupted: instructions, responses and expansions."""
+    run_folder = tmp_path_factory.mktemp("objects")
     tiny.write_config(
-        place / "config.yaml",
+        run_folder / "config.yaml",
         model,
         echo={"words": 40, "loop_share": 0.2, "latency_seconds": 0.01},
         engine={"rows_in_flight": 4},
         store={"flush_seconds": 0.1, "flush_rows": 5},
     )
-    write(place / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(20)])
+    write(run_folder / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(20)])
     for stage in ("generate", "expand"):
-        succeed(stage, *command(place, stage, place))
-    return place
+        succeed(stage, *command(run_folder, stage, run_folder))
+    return run_folder
 
 
-def command(place: Path, stage: str, output: Path | ObjectPath) -> list[str]:
+def command(run_folder: Path, stage: str, output: Path | ObjectPath) -> list[str]:
     source, target = {"generate": ("instructions", "responses"), "expand": ("responses", "expansions")}[stage]
-    where = place if stage == "generate" else output
-    return ["--config", f"{place}/config.yaml", "--engine", "echo", "--input", f"{where}/{source}", "--output", f"{output}/{target}"]
+    source_folder = run_folder if stage == "generate" else output
+    return [
+        "--config",
+        f"{run_folder}/config.yaml",
+        "--engine",
+        "echo",
+        "--input",
+        f"{source_folder}/{source}",
+        "--output",
+        f"{output}/{target}",
+    ]
 
 
 def parts(folder: Path | ObjectPath) -> dict[str, bytes]:
@@ -98,7 +107,7 @@ def parts(folder: Path | ObjectPath) -> dict[str, bytes]:
     return {part.path: (folder / part.path).read_bytes() for part in manifest.parts + manifest.rejected_parts}
 
 
-def everything(folder: ObjectPath) -> list[str]:
+def all_paths(folder: ObjectPath) -> list[str]:
     return sorted(item["path"] for page in folder.store.list(f"{folder.key}/") for item in page)
 
 
@@ -106,12 +115,12 @@ def writer(folder: ObjectPath, lease: float = 60.0) -> DatasetWriter:
     return DatasetWriter(folder, INSTRUCTIONS, Origin({"test": 1}), Store(lease_seconds=lease))
 
 
-def test_stages_write_the_same_bytes_to_a_bucket_as_to_a_disk(workshop: Path, folder: ObjectPath) -> None:
+def test_stages_write_the_same_bytes_to_a_bucket_and_to_a_disk(uninterrupted_run: Path, folder: ObjectPath) -> None:
     for stage, target in (("generate", "responses"), ("expand", "expansions")):
-        succeed(stage, *command(workshop, stage, folder))
-        assert parts(folder / target) == parts(workshop / target)
-        assert "already complete" in succeed(stage, *command(workshop, stage, folder)).stderr
-        assert not [name for name in everything(folder) if "/.work/" in name]
+        succeed(stage, *command(uninterrupted_run, stage, folder))
+        assert parts(folder / target) == parts(uninterrupted_run / target)
+        assert "already complete" in succeed(stage, *command(uninterrupted_run, stage, folder)).stderr
+        assert not [name for name in all_paths(folder) if "/.work/" in name]
     from lengthen.common.dataset.__main__ import main
 
     shown = CliRunner().invoke(main, ["show", f"{folder}/expansions"]).output
@@ -119,35 +128,42 @@ def test_stages_write_the_same_bytes_to_a_bucket_as_to_a_disk(workshop: Path, fo
     assert "as the manifest says" in CliRunner().invoke(main, ["verify", f"{folder}/expansions"]).output
 
 
-def test_killed_at_random_moments_on_a_bucket_the_result_is_the_same_bytes(workshop: Path, folder: ObjectPath) -> None:
-    dice, kills = random.Random(5), 0
-    arguments = [sys.executable, "-m", "lengthen.generate", *command(workshop, "generate", folder), "--set", "echo.latency_seconds=0.1"]
+def test_a_stage_killed_at_random_moments_writes_the_same_bytes_to_a_bucket(uninterrupted_run: Path, folder: ObjectPath) -> None:
+    rng, kills = random.Random(5), 0
+    arguments = [
+        sys.executable,
+        "-m",
+        "lengthen.generate",
+        *command(uninterrupted_run, "generate", folder),
+        "--set",
+        "echo.latency_seconds=0.1",
+    ]
     while read_manifest(folder / "responses") is None:
         process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
         try:
-            process.wait(timeout=dice.uniform(0.8, 2.0) if kills < 6 else 120)
+            process.wait(timeout=rng.uniform(0.8, 2.0) if kills < 6 else 120)
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
         _, errors = process.communicate()
         assert process.returncode in (0, -signal.SIGKILL), errors
-    assert parts(folder / "responses") == parts(workshop / "responses")
+    assert parts(folder / "responses") == parts(uninterrupted_run / "responses")
     manifest = read_manifest(folder / "responses")
     assert manifest is not None and kills and manifest.timings["runs"] > 1
 
 
-def test_sealed_shards_in_a_bucket(workshop: Path, folder: ObjectPath) -> None:
+def test_sealed_shards_in_a_bucket_equal_the_unsharded_dataset(uninterrupted_run: Path, folder: ObjectPath) -> None:
     from lengthen.common.dataset.__main__ import main
 
     for index in range(2):
-        succeed("generate", *command(workshop, "generate", folder), "--shard", f"{index}/2")
-    assert "has shards" in refused("generate", *command(workshop, "generate", folder))
+        succeed("generate", *command(uninterrupted_run, "generate", folder), "--shard", f"{index}/2")
+    assert "has shards" in refused("generate", *command(uninterrupted_run, "generate", folder))
     sealed = CliRunner().invoke(main, ["seal", f"{folder}/responses"])
     assert sealed.exit_code == 0, sealed.output
-    assert rows(folder / "responses", "responses") == rows(workshop / "responses", "responses")
+    assert rows(folder / "responses", "responses") == rows(uninterrupted_run / "responses", "responses")
 
 
-def test_a_second_writer_in_a_bucket_is_turned_away(folder: ObjectPath) -> None:
+def test_a_second_writer_in_a_bucket_is_refused(folder: ObjectPath) -> None:
     with writer(folder) as first:
         with pytest.raises(TransientError, match=r"is being written by process \d+ on"):
             writer(folder).__enter__()
@@ -156,30 +172,30 @@ def test_a_second_writer_in_a_bucket_is_turned_away(folder: ObjectPath) -> None:
     assert len(list(open_dataset(folder, INSTRUCTIONS).rows())) == 1
 
 
-def test_a_writer_frozen_past_its_lease_cannot_commit_to_a_bucket(folder: ObjectPath) -> None:
+def test_a_writer_frozen_longer_than_its_lease_cannot_commit_to_a_bucket(folder: ObjectPath) -> None:
     frozen = writer(folder, lease=0.5).__enter__()
-    frozen.add(instruction_row(1, "What the frozen one wrote."))
-    frozen._lock._ended.set()  # type: ignore[attr-defined]  # its heartbeat stops, as under SIGSTOP
-    time.sleep(2.1)  # the server tells times in whole seconds
+    frozen.add(instruction_row(1, "Written by the frozen writer."))
+    frozen._lock._ended.set()  # type: ignore[attr-defined]  # the heartbeat stops, as after SIGSTOP
+    time.sleep(2.1)  # the server's times have a resolution of one second
     with writer(folder, lease=0.5) as successor:
         for attempt in (frozen.flush, lambda: frozen.commit(Outcome(1))):
             with pytest.raises(TransientError, match="took over this dataset"):
                 attempt()
-        successor.add(instruction_row(2, "What the successor wrote."))
+        successor.add(instruction_row(2, "Written by the successor."))
         successor.commit(Outcome(1))
-    assert [row["instruction"] for row in open_dataset(folder, INSTRUCTIONS).rows()] == ["What the successor wrote."]
+    assert [row["instruction"] for row in open_dataset(folder, INSTRUCTIONS).rows()] == ["Written by the successor."]
 
 
-def test_of_two_that_take_over_one_stale_lock_in_a_bucket_one_gets_it(folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = ObjectLock(folder, 0.2)
-    dead.acquire()
-    dead._ended.set()
+def test_only_one_of_two_writers_can_take_over_a_stale_lock_in_a_bucket(folder: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = ObjectLock(folder, 0.2)
+    stale.acquire()
+    stale._ended.set()
     first, second = ObjectLock(folder, 60.0), ObjectLock(folder, 60.0)
-    monkeypatch.setattr(ObjectLock, "_now", lambda self: time.time() + 1000)  # silent for long
+    monkeypatch.setattr(ObjectLock, "_now", lambda self: time.time() + 1000)  # the lease has expired
     renew = second._renew
 
     def after_the_first(mode: Any) -> bool:
-        if mode != "create":  # both have seen the same stale lock; the first is faster
+        if mode != "create":  # both have seen the same stale lock, and the first one takes it over earlier
             first.acquire()
             monkeypatch.undo()
         return renew(mode)
@@ -196,18 +212,20 @@ def test_a_manifest_is_created_once(folder: ObjectPath) -> None:
     assert (folder / ".manifest.json").read_bytes() == b"one"
 
 
-def test_parts_that_the_manifest_does_not_list_are_refused(workshop: Path, folder: ObjectPath) -> None:
-    succeed("generate", *command(workshop, "generate", folder))
+def test_parts_that_the_manifest_does_not_list_are_refused(uninterrupted_run: Path, folder: ObjectPath) -> None:
+    succeed("generate", *command(uninterrupted_run, "generate", folder))
     (folder / "responses" / "part-00009.parquet").create(b"late")
-    assert "part-00009.parquet is not in the manifest" in refused("expand", *command(workshop, "expand", folder))
+    assert "part-00009.parquet is not in the manifest" in refused("expand", *command(uninterrupted_run, "expand", folder))
 
 
-def test_an_adapter_in_a_bucket_is_read_from_a_checked_copy(folder: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_in_a_bucket_is_read_from_a_verified_local_copy(
+    folder: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lengthen.common.store import files
 
     monkeypatch.setattr(files, "CACHE", tmp_path)
     monkeypatch.setattr("lengthen.common.model.adapter.CACHE", tmp_path)
-    made_up_adapter(folder)
+    write_fake_adapter(folder)
     adapter = open_adapter(folder, None)
     assert (adapter.path / "adapter_model.safetensors").read_bytes() == b"weights" and adapter.sha256 == hashlib.sha256(
         b"weights"
@@ -215,17 +233,19 @@ def test_an_adapter_in_a_bucket_is_read_from_a_checked_copy(folder: ObjectPath, 
     assert open_adapter(folder, None) == adapter
 
 
-def test_places_that_are_none() -> None:
+def test_an_invalid_object_store_url_is_refused() -> None:
     for text in ("ftp://somewhere/x", "s3://", "s3://bucket/../other"):
         with pytest.raises(UserError, match="is not a valid object store URL"):
             parse_folder(text)
 
 
-def test_no_bucket_is_exit_2_and_no_server_is_exit_75(workshop: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = command(workshop, "generate", ObjectPath.parse("s3://no-such-bucket/run"))
+def test_a_missing_bucket_exits_with_2_and_an_unreachable_server_with_75(
+    uninterrupted_run: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = command(uninterrupted_run, "generate", ObjectPath.parse("s3://no-such-bucket/run"))
     assert "no-such-bucket" in refused("generate", *arguments)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    result = run("generate", *command(workshop, "generate", ObjectPath.parse("s3://another/run")))
+    result = run("generate", *command(uninterrupted_run, "generate", ObjectPath.parse("s3://another/run")))
     assert result.exit_code == 75 and "s3://another/run" in result.stderr, result.output
 
 

@@ -1,4 +1,6 @@
-"""Servers as the engine: one that misbehaves costs retries or one clear line, never a wrong text (a real one: test_evaluate_loss)."""
+"""An OpenAI-compatible server as the engine, here a fake one. A faulty server causes retries or one clear error line, never a wrong
+text. A real vLLM server is tested in test_evaluate_loss.
+"""
 
 from __future__ import annotations
 
@@ -61,16 +63,16 @@ def complete(config: Config, adapter: Adapter | None = None, watch: WatchFunctio
     return found
 
 
-def test_the_server_gets_the_tokens_that_training_has(config: Config, server: Completions, model: Path) -> None:
+def test_the_server_gets_the_same_tokens_as_training(config: Config, server: Completions, model: Path) -> None:
     assert complete(config) == Completion(TEXT, 17, "stop")
     [request] = server.requests
     assert request["prompt"] == Chat(model).encode(PROMPT)
     assert request["model"] == "tiny" and request["seed"] == 7 and request["top_k"] == 20 and request["repetition_penalty"] == 1.1
 
 
-@pytest.mark.parametrize("trouble", [[429, 500], [503], ["break_off"], ["tear"], ["tear", 500, "break_off"]])
-def test_passing_trouble_is_retried_and_the_text_is_whole(config: Config, server: Completions, trouble: list[int | str]) -> None:
-    server.behaviours = [getattr(completion_server, one) if isinstance(one, str) else completion_server.fail(one) for one in trouble]
+@pytest.mark.parametrize("faults", [[429, 500], [503], ["close_early"], ["truncate"], ["truncate", 500, "close_early"]])
+def test_a_transient_failure_is_retried_and_the_text_is_complete(config: Config, server: Completions, faults: list[int | str]) -> None:
+    server.behaviours = [getattr(completion_server, one) if isinstance(one, str) else completion_server.fail(one) for one in faults]
     seen: list[str] = []
 
     class Watch:
@@ -82,20 +84,20 @@ def test_passing_trouble_is_retried_and_the_text_is_whole(config: Config, server
             seen.append(self.text)
 
     assert complete(config, watch=Watch()).text == TEXT
-    assert seen[-1] == TEXT, "each try is watched from its beginning"
+    assert seen[-1] == TEXT, "the watch starts again with each attempt"
 
 
-def test_lasting_trouble_ends_with_75_and_without_the_key(config: Config, server: Completions) -> None:
+def test_repeated_failures_raise_a_transient_error_without_the_key(config: Config, server: Completions) -> None:
     server.behaviours = [completion_server.fail(500)] * 9
     with pytest.raises(TransientError, match="too busy for") as failure:
         complete(config)
     assert KEY not in str(failure.value)
-    server.behaviours = [completion_server.tear] * 9
+    server.behaviours = [completion_server.truncate] * 9
     with pytest.raises(TransientError, match="broke off 3 times"):
         complete(config)
 
 
-def test_a_watched_text_is_ended_and_so_is_the_servers_work(config: Config, server: Completions) -> None:
+def test_a_request_stopped_by_the_watch_also_stops_the_server(config: Config, server: Completions) -> None:
     server.behaviours = [completion_server.never_end]
     pieces: list[str] = []
     completion = complete(config, watch=lambda piece: pieces.append(piece) or ("loop" if len(pieces) == 3 else None))
@@ -106,7 +108,7 @@ def test_a_watched_text_is_ended_and_so_is_the_servers_work(config: Config, serv
     assert server.pieces_sent == sent < 1000
 
 
-def test_an_adapter_is_loaded_once_under_the_name_of_its_digest(tmp_path: Path, model: Path, server: Completions) -> None:
+def test_an_adapter_is_loaded_once_with_its_digest_as_its_name(tmp_path: Path, model: Path, server: Completions) -> None:
     config = load_config(config_of(tmp_path, model, server))
     for _ in range(2):
         complete(config, ADAPTER)
@@ -114,7 +116,7 @@ def test_an_adapter_is_loaded_once_under_the_name_of_its_digest(tmp_path: Path, 
     assert [request["model"] for request in server.requests] == ["lengthen-abababababababab"] * 2
 
 
-def test_a_server_without_the_model_the_adapter_or_the_log_probabilities_is_named(
+def test_the_error_names_a_missing_model_adapter_or_log_probability(
     tmp_path: Path, model: Path, server: Completions, config: Config
 ) -> None:
     server.loads_adapters = False
@@ -129,12 +131,12 @@ def test_a_server_without_the_model_the_adapter_or_the_log_probabilities_is_name
         with_engine(config, [], lambda engine: engine.complete(Prompt("word " * 5000), SAMPLING))
 
 
-def test_a_stage_runs_on_a_server_and_says_what_it_lacks(
+def test_a_stage_runs_with_a_server_and_names_a_missing_setting(
     tmp_path: Path, model: Path, server: Completions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = write(tmp_path / "in", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(3)])
+    instructions = write(tmp_path / "in", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(3)])
     config = config_of(tmp_path, model, server)
-    command = ["--input", asked, "--engine", "openai", "--set", "check.min_words=5"]
+    command = ["--input", instructions, "--engine", "openai", "--set", "check.min_words=5"]
     succeed("generate", "--config", config, *command, "--output", tmp_path / "out")
     assert {row["response"] for row in rows(tmp_path / "out", "responses")} == {TEXT}
 

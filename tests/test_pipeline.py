@@ -1,4 +1,4 @@
-"""All five stages through their command lines, on echo."""
+"""All five stages through their command lines, with the echo engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGES = ("instructions", "responses", "expansions", "generator", "extender", "s
 
 
 def run_iteration(config: Path, run: Path, engine: str, iteration: int = 1) -> None:
-    """What the Makefile does for an iteration."""
+    """Run the commands of one iteration, as the Makefile does."""
     here, before = run / f"iter-{iteration:02d}", run / f"iter-{iteration - 1:02d}"
     common = ("--config", config, "--iteration", iteration)
 
@@ -44,7 +44,7 @@ def echo_run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Pat
     return config, folder / "run"
 
 
-def test_echo_makes_two_iterations_and_every_row_is_accounted_for(echo_run: tuple[Path, Path]) -> None:
+def test_echo_runs_two_iterations_and_every_row_is_accepted_or_rejected(echo_run: tuple[Path, Path]) -> None:
     _, run = echo_run
     for iteration in ("iter-01", "iter-02"):
         for stage in STAGES:
@@ -68,7 +68,7 @@ def test_rows_point_to_the_rows_they_were_made_from(echo_run: tuple[Path, Path])
     assert any(parent.startswith("seed-en-") for parent in parents)
 
 
-def test_the_second_iteration_goes_on_from_the_first_ones_adapters(echo_run: tuple[Path, Path]) -> None:
+def test_the_second_iteration_starts_with_the_adapters_of_the_first(echo_run: tuple[Path, Path]) -> None:
     _, run = echo_run
     first = {role: rows(run / "iter-01" / role, "adapters")[0] for role in ("generator", "extender")}
     for stage, role in (("responses", "generator"), ("expansions", "extender")):
@@ -91,7 +91,7 @@ def test_a_second_run_changes_no_file(echo_run: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("stage", ["augment", "generate", "expand", "finetune", "evaluate"])
-def test_a_complete_stage_says_so_without_heavy_imports(echo_run: tuple[Path, Path], stage: str) -> None:
+def test_a_complete_stage_reports_it_without_heavy_imports(echo_run: tuple[Path, Path], stage: str) -> None:
     config, run = echo_run
     here = run / "iter-01"
     more = {
@@ -119,19 +119,19 @@ def test_the_same_seed_gives_the_same_bytes(echo_run: tuple[Path, Path], tmp_pat
         assert [path.read_bytes() for path in ours] == [path.read_bytes() for path in theirs]
 
 
-def test_the_training_output_holds_no_pickle(echo_run: tuple[Path, Path]) -> None:
+def test_the_training_output_has_no_pickle_files(echo_run: tuple[Path, Path]) -> None:
     files = {path.name for path in (echo_run[1] / "iter-01" / "generator").rglob("*") if path.is_file()}
     assert {"adapter_model.safetensors", "adapter_config.json", ".manifest.json"} <= files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
 
 
-def test_a_stage_stopped_by_sigterm_saves_what_is_finished_and_goes_on_from_there(tmp_path: Path, model: Path) -> None:
+def test_a_stage_stopped_by_sigterm_saves_finished_rows_and_resumes(tmp_path: Path, model: Path) -> None:
     config = tiny.write_config(tmp_path / "c.yaml", model, augment={"instructions": 40}, engine={"rows_in_flight": 2})
     succeed("augment", "--config", config, "--engine", "echo", "--output", tmp_path / "i")
     arguments = ["--config", str(config), "--engine", "echo", "--input", str(tmp_path / "i"), "--output", str(tmp_path / "r")]
     slow = [sys.executable, "-m", "lengthen.generate", *arguments, "--set", "echo.latency_seconds=0.1"]
     stage = subprocess.Popen(slow, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "r" / ".work" / "spent.json").exists():  # it has begun
+    while not (tmp_path / "r" / ".work" / "spent.json").exists():  # until it has started
         time.sleep(0.02)
     time.sleep(1.5)
     stage.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The project as a whole: light command lines, loadable configs, folders that other tools can read, one DAG."""
+"""The whole project: command lines start fast, configs load, other tools can read datasets, the Makefile has the right order."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ STAGES = ("augment", "generate", "expand", "finetune", "evaluate")
 HEAVY = {"torch", "vllm", "transformers", "deepspeed", "datasets", "trl", "peft"}
 
 
-def test_the_stages_are_the_folders() -> None:
+def test_every_folder_of_stages_is_a_stage() -> None:
     assert {path.name for path in (ROOT / "stages").iterdir() if path.is_dir()} == set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_help_teaches_and_imports_nothing_heavy(stage: str) -> None:
+def test_help_shows_the_options_without_heavy_imports(stage: str) -> None:
     command = [sys.executable, "-X", "importtime", "-m", f"lengthen.{stage}", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--config" in shown.stdout and "--dry-run" in shown.stdout
@@ -43,26 +43,26 @@ def test_every_config_file_loads(path: Path) -> None:
     load_config(path)
 
 
-def test_the_configs_are_these() -> None:
+def test_the_list_of_configs_is_complete() -> None:
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {"laptop", "smoke", "qwen2.5-7b", "llama3.1-8b"}
 
 
 @pytest.mark.parametrize("stage", ["common", *STAGES])
 def test_every_package_ships_its_data_files(stage: str) -> None:
-    """Package data must be declared: an editable install hides a missing line, an image doesn't."""
+    """Package data must be declared. With an editable install a missing declaration has no effect, but an image lacks the file."""
     folder = Path(str(resources.files(f"lengthen.{stage}")))
     declared = tomllib.loads((folder.parents[2] / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     shipped = {path for package, patterns in declared.items() for pattern in patterns for path in package_folder(package).glob(pattern)}
     data = {file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
     assert data == shipped
-    assert folder / "py.typed" in data  # others' type checkers use our annotations
+    assert folder / "py.typed" in data  # so that type checkers of other projects use our annotations
 
 
 def package_folder(package: str) -> Path:
     return Path(str(resources.files(package)))
 
 
-def test_strangers_read_only_the_rows(tmp_path: Path) -> None:
+def test_other_tools_read_only_the_rows_of_a_dataset(tmp_path: Path) -> None:
     rows = [expansion_row(n, "A short text.", "A text that is longer than the short one.") for n in range(5)]
     with DatasetWriter(tmp_path / "expansions", EXPANSIONS, Origin({}), Store()) as writer:
         for row in rows:
@@ -78,11 +78,11 @@ def test_strangers_read_only_the_rows(tmp_path: Path) -> None:
     assert pyarrow.dataset.dataset(folder, format="parquet").count_rows() == 5
 
 
-def test_every_table_has_an_id_but_the_log() -> None:
+def test_every_table_except_the_training_log_has_an_id() -> None:
     assert [name for name, table in TABLES.items() if "id" not in table.schema.names] == ["train_log"]
 
 
-def test_the_makefile_makes_iteration_one_before_iteration_two() -> None:
+def test_the_makefile_runs_iteration_one_before_iteration_two() -> None:
     plan = subprocess.run(["make", "-n", "iteration", "N=2", "RUN=/nowhere/run"], cwd=ROOT, capture_output=True, text=True, check=True)
     order = [line for line in plan.stdout.replace("\\\n", " ").splitlines() if " -m lengthen." in line and "embedded" not in line]
     outputs = [line.split("--output ")[1].split()[0].removeprefix("/nowhere/run/") for line in order if "--output" in line]

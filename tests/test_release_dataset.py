@@ -95,8 +95,8 @@ def test_of_two_duplicate_answers_the_one_in_the_earlier_input_is_used(tmp_path:
 
 
 def test_answers_to_duplicate_instructions_are_rejected(tmp_path: Path) -> None:
-    twin = {"instruction": "Write an essay about   CLOCKS."}
-    assert reasons([dataset(tmp_path / "e", expansion(0, 80), expansion(1, 90, **twin))], config_of()) == {1: "duplicate"}
+    same = {"instruction": "Write an essay about   CLOCKS."}
+    assert reasons([dataset(tmp_path / "e", expansion(0, 80), expansion(1, 90, **same))], config_of()) == {1: "duplicate"}
 
 
 def test_benchmark_prompts_are_rejected(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_release_uses_the_selection_of_expand_and_finetune(tmp_path: Path) -
     assert reasons([data, answers], config) == {int(name, 16): "selected_out" for name in expected}
 
 
-def test_held_out_instructions_stay_held_out_with_more_instructions() -> None:
+def test_more_instructions_do_not_change_which_ones_are_held_out() -> None:
     names = [f"{number:032x}" for number in range(500)]
     before, after = held_out(names[:300], 0.1, 1), held_out(names, 0.1, 1)
     assert before == after & set(names[:300])
@@ -224,7 +224,7 @@ def test_a_second_attempt_may_succeed() -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
+def echo_release(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Path, Path]:
     """An iteration in two languages, the release's instructions and responses, and the dataset of both, with the echo engine."""
     base = tmp_path_factory.mktemp("release")
     config = tiny.write_config(
@@ -247,16 +247,16 @@ def inputs(base: Path) -> list[object]:
     return [part for name in ("e", "r2", "r") for part in ("--input", base / name)]
 
 
-def test_the_release_has_its_own_instructions_and_ids(made: tuple[Path, Path]) -> None:
-    found = rows(made[1] / "i2", "instructions")
+def test_the_release_has_its_own_instructions_and_ids(echo_release: tuple[Path, Path]) -> None:
+    found = rows(echo_release[1] / "i2", "instructions")
     assert {row["iteration"] for row in found} == {2}
     assert not {row["id"] for row in found} & {row_id("augment", 2, "slot", number) for number in range(50)}
-    manifest = read_manifest(made[1] / "i2")
+    manifest = read_manifest(echo_release[1] / "i2")
     assert manifest is not None and manifest.rows_in == 6
 
 
-def test_every_demand_can_be_read_in_its_query_and_is_true_for_its_answer(made: tuple[Path, Path]) -> None:
-    found = rows(made[1] / "dataset", "dataset")
+def test_every_demand_can_be_read_in_its_query_and_is_true_for_its_answer(echo_release: tuple[Path, Path]) -> None:
+    found = rows(echo_release[1] / "dataset", "dataset")
     assert {row["language"] for row in found} == {"en", "zh"}
     assert {row["source"] for row in found} == {"responses", "expansions"}
     assert {row["kind"] for row in found} >= {"about", "range", "below", "none"}
@@ -271,8 +271,8 @@ def test_every_demand_can_be_read_in_its_query_and_is_true_for_its_answer(made: 
             assert row["lower"] <= count_words(row["response"]) == row["words"] <= row["upper"]
 
 
-def test_train_and_test_splits_share_no_instruction(made: tuple[Path, Path]) -> None:
-    found = rows(made[1] / "dataset", "dataset")
+def test_train_and_test_splits_share_no_instruction(echo_release: tuple[Path, Path]) -> None:
+    found = rows(echo_release[1] / "dataset", "dataset")
     splits = [{row["instruction_id"] for row in found if row["split"] == split} for split in ("train", "test")]
     assert all(splits) and not splits[0] & splits[1]
 
@@ -294,17 +294,17 @@ def test_the_same_instruction_with_two_ids_is_in_one_split(tmp_path: Path, model
     assert len(found) == 12 and all(splits) and not splits[0] & splits[1]
 
 
-def test_every_row_without_an_output_row_is_rejected(made: tuple[Path, Path]) -> None:
-    manifest = read_manifest(made[1] / "dataset")
+def test_every_row_without_an_output_row_is_rejected(echo_release: tuple[Path, Path]) -> None:
+    manifest = read_manifest(echo_release[1] / "dataset")
     assert manifest is not None
     sources = (("e", "expansions"), ("r", "responses"), ("r2", "responses"))
-    assert manifest.rows_in == sum(len(rows(made[1] / name, table)) for name, table in sources)
+    assert manifest.rows_in == sum(len(rows(echo_release[1] / name, table)) for name, table in sources)
     assert manifest.rows_in == manifest.rows_out + sum(manifest.rejected.values())
     assert manifest.summary["kind"]["none"] < manifest.rows_out
 
 
-def test_a_second_run_changes_nothing_and_another_concurrency_gives_the_same_bytes(made: tuple[Path, Path], tmp_path: Path) -> None:
-    config, base = made
+def test_a_second_run_changes_nothing_and_another_concurrency_gives_the_same_bytes(echo_release: tuple[Path, Path], tmp_path: Path) -> None:
+    config, base = echo_release
     before = snapshot(base / "dataset")
     again = ("--config", config, "--engine", "echo", "--iteration", 2, *inputs(base))
     assert "already complete" in succeed("augment.demands", *again, "--output", base / "dataset").output
@@ -313,8 +313,8 @@ def test_a_second_run_changes_nothing_and_another_concurrency_gives_the_same_byt
     assert [path.name for path in (tmp_path / "d").glob("*.parquet")] == [path.name for path in (base / "dataset").glob("*.parquet")]
 
 
-def test_a_later_release_gives_a_row_the_same_demand(made: tuple[Path, Path], tmp_path: Path) -> None:
-    config, base = made
+def test_a_later_release_gives_a_row_the_same_demand(echo_release: tuple[Path, Path], tmp_path: Path) -> None:
+    config, base = echo_release
     only = ("--config", config, "--engine", "echo", "--iteration", 9, "--input", base / "e", "--output", tmp_path / "d")
     succeed("augment.demands", *only)
     before = {row["id"]: row["query"] for row in rows(base / "dataset", "dataset")}
@@ -322,15 +322,15 @@ def test_a_later_release_gives_a_row_the_same_demand(made: tuple[Path, Path], tm
     assert shared and all(row["query"] == before[row["id"]] for row in shared)
 
 
-def test_inputs_with_another_table_or_the_same_rows_are_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
-    config, base = made
+def test_inputs_with_another_table_or_the_same_rows_are_refused(echo_release: tuple[Path, Path], tmp_path: Path) -> None:
+    config, base = echo_release
     common = ("--config", config, "--engine", "echo", "--output", tmp_path / "d")
     assert "has the table instructions" in refused("augment.demands", *common, "--input", base / "i")
     assert "have the same rows" in refused("augment.demands", *common, "--input", base / "e", "--input", base / "e")
 
 
-def test_a_judges_grades_are_read_from_evaluate(made: tuple[Path, Path], tmp_path: Path) -> None:
-    config, base = made
+def test_a_judges_grades_are_read_from_evaluate(echo_release: tuple[Path, Path], tmp_path: Path) -> None:
+    config, base = echo_release
     judged = ("--set", "evaluate.judge={model: self}")
     succeed("evaluate", "--config", config, "--engine", "echo", "--input", base / "e", "--output", tmp_path / "quality", *judged)
     common = ("--config", config, "--engine", "echo", "--input", base / "e", "--output", tmp_path / "d")
@@ -340,8 +340,8 @@ def test_a_judges_grades_are_read_from_evaluate(made: tuple[Path, Path], tmp_pat
     assert low and not low & {row["source_id"] for row in rows(tmp_path / "d", "dataset")}
 
 
-def test_the_card_shows_the_settings_of_the_release(made: tuple[Path, Path], tmp_path: Path) -> None:
-    assert export(open_dataset(made[1] / "dataset", DATASET), tmp_path / "hub", {}, "some/name", "unknown")
+def test_the_card_shows_the_settings_of_the_release(echo_release: tuple[Path, Path], tmp_path: Path) -> None:
+    assert export(open_dataset(echo_release[1] / "dataset", DATASET), tmp_path / "hub", {}, "some/name", "unknown")
     [settings] = [line for line in (tmp_path / "hub" / "README.md").read_text().splitlines() if line.startswith("Settings: ")]
     assert "release.min_words 40, " in settings and "?" not in settings
 

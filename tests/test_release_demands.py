@@ -38,7 +38,7 @@ def test_every_demand_is_true_and_is_read_with_the_same_bounds(language: str, ki
 
 
 @pytest.mark.parametrize("language", sorted(INSTRUCTIONS))
-def test_every_phrase_and_numeral_can_be_read(language: str) -> None:
+def test_every_phrase_and_numeral_can_be_parsed(language: str) -> None:
     """Each of them, not only a random sample."""
     phrasing = load_phrasing(language)
     for kind, templates in phrasing.raw["phrases"].items():
@@ -49,7 +49,7 @@ def test_every_phrase_and_numeral_can_be_read(language: str) -> None:
 
 
 @given(st.integers(0, 99_999_999))
-def test_numerals_can_be_read(number: int) -> None:
+def test_numerals_can_be_parsed(number: int) -> None:
     assert value(chinese(number)) == value(arabic(number, grouped=True)) == value(arabic(number, grouped=False)) == number
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from conftest import snapshot
-from hub import Hub
+from fake_hub import FakeHub
 from lengthen.augment.release import export as exporting
 from lengthen.augment.release.card import escape_markup, histogram
 from lengthen.augment.release.export import COLUMNS, main
@@ -27,7 +27,7 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables.definitions import DATASET
 from lengthen.common.text.rejection import Rejection
-from scored import write_scores
+from score_datasets import write_scores
 
 TOKEN = "hf_secretsecretsecret"  # noqa: S105
 HOSTILE = "<script>alert(1)</script> | `x` [a](b) $HOME\n# no heading"
@@ -171,13 +171,13 @@ def test_invalid_options_are_refused(dataset: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
-    with Hub() as running:
+def hub() -> Iterator[FakeHub]:
+    with FakeHub() as running:
         yield running
 
 
 def push(
-    folder: Path, hub: Hub, *more: str, token: str | None = TOKEN, repo: str = "some/long-answers"
+    folder: Path, hub: FakeHub, *more: str, token: str | None = TOKEN, repo: str = "some/long-answers"
 ) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
     environment |= {
@@ -194,7 +194,7 @@ def push(
     return done
 
 
-def test_push_uploads_only_the_card_and_the_rows(folder: Path, hub: Hub) -> None:
+def test_push_uploads_only_the_card_and_the_rows(folder: Path, hub: FakeHub) -> None:
     (folder / "notes.txt").write_text("private")
     hub.files["data/train-00000-of-00009.parquet"] = b"of an earlier push"
     done = push(folder, hub)
@@ -206,7 +206,7 @@ def test_push_uploads_only_the_card_and_the_rows(folder: Path, hub: Hub) -> None
     assert hub.tokens == {f"Bearer {TOKEN}"}
 
 
-def test_an_interrupted_push_is_resumed(folder: Path, hub: Hub) -> None:
+def test_an_interrupted_push_is_resumed(folder: Path, hub: FakeHub) -> None:
     hub.breaks_after = 1
     assert push(folder, hub).returncode == 2
     [there] = hub.files
@@ -217,7 +217,7 @@ def test_an_interrupted_push_is_resumed(folder: Path, hub: Hub) -> None:
     assert push(folder, hub).returncode == 0 and len(hub.commits) == 2
 
 
-def test_large_files_are_uploaded_to_their_storage_once(folder: Path, hub: Hub) -> None:
+def test_large_files_are_uploaded_to_their_storage_once(folder: Path, hub: FakeHub) -> None:
     hub.large, hub.storage_status = True, 403
     refused = push(folder, hub)
     assert refused.returncode == 2 and "HF_TOKEN needs write access" in refused.stderr and not hub.stored
@@ -232,13 +232,13 @@ def test_large_files_are_uploaded_to_their_storage_once(folder: Path, hub: Hub) 
 @pytest.mark.parametrize(
     ("status", "code", "message"), [(401, 2, "HF_TOKEN needs write access"), (403, 2, "HF_TOKEN"), (429, 75, "same command again")]
 )
-def test_an_http_error_names_the_fix(folder: Path, hub: Hub, status: int, code: int, message: str) -> None:
+def test_an_http_error_names_the_fix(folder: Path, hub: FakeHub, status: int, code: int, message: str) -> None:
     hub.status = status
     done = push(folder, hub)
     assert done.returncode == code and message in done.stderr.splitlines()[-1], done.stderr
 
 
-def test_without_a_token_an_export_or_a_valid_name_nothing_is_uploaded(folder: Path, dataset: Path, hub: Hub) -> None:
+def test_without_a_token_an_export_or_a_valid_name_nothing_is_uploaded(folder: Path, dataset: Path, hub: FakeHub) -> None:
     assert "HF_TOKEN is not set" in push(folder, hub, token=None).stderr
     assert "is not a valid token" in push(folder, hub, token="hf_ключ").stderr  # noqa: S106
     assert "is not an export" in push(dataset, hub).stderr
@@ -247,7 +247,7 @@ def test_without_a_token_an_export_or_a_valid_name_nothing_is_uploaded(folder: P
 
 
 def test_an_unreachable_hub_is_a_transient_error(folder: Path) -> None:
-    with Hub() as stopped:
+    with FakeHub() as stopped:
         pass
     assert push(folder, stopped).returncode == 75
 

@@ -19,7 +19,7 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables.definitions import ADAPTERS, DATASET
 from lengthen.finetune.rows import TokenRows, encode_rows
-from scored import write_scores
+from score_datasets import write_scores
 from test_release_export import dataset_row
 
 HEAVY = {"torch", "vllm", "transformers", "deepspeed", "datasets", "huggingface_hub", "pyarrow", "pydantic", "numpy"}

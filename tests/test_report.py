@@ -39,8 +39,8 @@ def report(run: Path) -> Result:
 
 
 def page_of(run: Path) -> str:
-    made = report(run)
-    assert made.exit_code == 0, (made.output, made.exception)
+    result = report(run)
+    assert result.exit_code == 0, (result.output, result.exception)
     return (run / "report.html").read_text()
 
 
@@ -159,8 +159,8 @@ def test_a_damaged_dataset_is_named(run: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    made = report(tmp_path)
-    assert made.exit_code == 2 and "has no complete stage" in made.output
+    result = report(tmp_path)
+    assert result.exit_code == 2 and "has no complete stage" in result.output
 
 
 def test_a_page_of_five_thousand_rows_is_under_three_megabytes(run: Path) -> None:

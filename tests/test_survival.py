@@ -1,4 +1,4 @@
-"""Datasets that survive: kills at random moments, two writers, a frozen writer, shards, corruption, a full disk."""
+"""Datasets stay correct after kills at random moments, with two writers, a frozen writer, shards, corrupt files and a full disk."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS
 
-KILLS = int(os.environ.get("LENGTHEN_KILLS", "12"))  # kills a stage; .ci/run asks for more
+KILLS = int(os.environ.get("LENGTHEN_KILLS", "12"))  # kills for each stage; TIER=ci and `make torture` set more
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
-    """A config with small latency and short flushes, instructions, and undisturbed responses and expansions."""
+def uninterrupted_run(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    """A config with a small latency and frequent flushes, instructions, and responses and expansions of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("survival")
     config = tiny.write_config(
         folder / "config.yaml",
@@ -68,10 +68,10 @@ def parts(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("stage", ["generate", "expand"])
-def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, tmp_path: Path, stage: str) -> None:
-    """SIGKILL again and again, rerun until complete; a reader that looks all the time never sees a part of it."""
+def test_a_stage_killed_at_random_moments_writes_the_same_bytes(uninterrupted_run: Path, tmp_path: Path, stage: str) -> None:
+    """Repeat SIGKILL and resume until the dataset is complete. Meanwhile a reader never sees an incomplete dataset."""
     target = {"generate": "responses", "expand": "expansions"}[stage]
-    dice, seen, ended, folders = random.Random(7), set(), threading.Event(), [tmp_path / "0"]
+    rng, seen, ended, folders = random.Random(7), set(), threading.Event(), [tmp_path / "0"]
 
     def look() -> None:
         while not ended.wait(0.005):
@@ -80,9 +80,9 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, t
                 seen.add(sum(1 for _ in open_dataset(folder, tables(target)).rows()))
 
     def run_until_killed(at_work: bool, seconds: float) -> int:
-        """`seconds` count from the moment it holds the lock, or from its start."""
-        process = start(stage, command(workshop, workshop / "config.yaml", stage, folders[-1]))
-        while at_work and process.poll() is None and holder(folders[-1] / target) != process.pid:
+        """Kill the stage some seconds after it has acquired the lock (`at_work`) or after its start."""
+        process = start(stage, command(uninterrupted_run, uninterrupted_run / "config.yaml", stage, folders[-1]))
+        while at_work and process.poll() is None and lock_owner(folders[-1] / target) != process.pid:
             time.sleep(0.005)
         try:
             process.wait(timeout=seconds)
@@ -97,22 +97,22 @@ def test_killed_at_random_moments_the_result_is_the_same_bytes(workshop: Path, t
     try:
         kills = 0
         while kills < KILLS or not (folders[-1] / target / ".manifest.json").exists():
-            code = run_until_killed(dice.random() < 0.8, dice.uniform(0, 0.8)) if kills < KILLS else run_until_killed(False, 120)
+            code = run_until_killed(rng.random() < 0.8, rng.uniform(0, 0.8)) if kills < KILLS else run_until_killed(False, 120)
             kills += code != 0
-            if code == 0:  # complete: compare, and kill on in another folder
-                assert parts(folders[-1] / target) == parts(workshop / target)
-                assert without_times(folders[-1] / target) == without_times(workshop / target)
+            if code == 0:  # complete: compare, then continue in another folder
+                assert parts(folders[-1] / target) == parts(uninterrupted_run / target)
+                assert without_times(folders[-1] / target) == without_times(uninterrupted_run / target)
                 if kills < KILLS:
                     folders.append(tmp_path / str(len(folders)))
     finally:
         ended.set()
         reader.join()
-    assert parts(folders[-1] / target) == parts(workshop / target)
-    assert seen <= {len(rows(workshop / target, target))}
+    assert parts(folders[-1] / target) == parts(uninterrupted_run / target)
+    assert seen <= {len(rows(uninterrupted_run / target, target))}
 
 
-def holder(folder: Path) -> int | None:
-    """The process that holds a dataset's lock."""
+def lock_owner(folder: Path) -> int | None:
+    """The id of the process that holds a dataset's lock."""
     try:
         return int(json.loads((folder / ".work" / "lock" / "holder.json").read_text())["pid"])
     except FileNotFoundError:
@@ -125,21 +125,23 @@ def tables(name: str) -> Any:
     return TABLES[name]
 
 
-def test_what_was_flushed_is_never_asked_of_the_engine_again(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count the engine's calls: those before the kill that were journalled + those after it = those of one undisturbed run."""
+def test_a_resumed_stage_does_not_repeat_an_engine_call_in_the_journal(
+    uninterrupted_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Engine calls: those in the journal before the kill and those after it are together the calls of an uninterrupted run."""
     from lengthen.common.engine import echo
 
-    asked: list[int] = []
+    requested: list[int] = []
     complete = echo.EchoEngine.complete
 
     async def counting(self: Any, prompt: Any, sampling: Any, **rest: Any) -> Any:
-        asked.append(sampling.seed)
+        requested.append(sampling.seed)
         return await complete(self, prompt, sampling, **rest)
 
     monkeypatch.setattr(echo.EchoEngine, "complete", counting)
-    succeed("expand", *command(workshop, workshop / "config.yaml", "expand", tmp_path / "whole"))
-    whole = sorted(asked)
-    process = start("expand", command(workshop, workshop / "config.yaml", "expand", tmp_path / "killed"))
+    succeed("expand", *command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "whole"))
+    all_calls = sorted(requested)
+    process = start("expand", command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "killed"))
     journal = tmp_path / "killed" / "expansions" / ".work"
     while len(list(journal.glob("calls-*.parquet"))) < 4:
         time.sleep(0.02)
@@ -147,10 +149,10 @@ def test_what_was_flushed_is_never_asked_of_the_engine_again(workshop: Path, tmp
     process.communicate()
     journalled = set(_call_seeds(journal))
     assert journalled
-    asked.clear()
-    succeed("expand", *command(workshop, workshop / "config.yaml", "expand", tmp_path / "killed"))
-    assert len(asked) == len(set(asked))
-    assert sorted([*asked, *journalled]) == whole
+    requested.clear()
+    succeed("expand", *command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "killed"))
+    assert len(requested) == len(set(requested))
+    assert sorted([*requested, *journalled]) == all_calls
     manifest = read_manifest(tmp_path / "killed" / "expansions")
     assert manifest is not None and manifest.timings["runs"] == 2 and manifest.timings["tokens_lost"] >= 0
 
@@ -167,91 +169,92 @@ def writer(folder: Path, lease: float = 60.0, overwrite: bool = False) -> Datase
     return DatasetWriter(folder, INSTRUCTIONS, Origin({"test": 1}), Store(lease_seconds=lease), overwrite)
 
 
-def test_a_second_writer_is_turned_away_and_told_who_holds_the_dataset(workshop: Path, tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_and_the_error_names_the_first(uninterrupted_run: Path, tmp_path: Path) -> None:
     with writer(tmp_path / "d") as first:
         with pytest.raises(TransientError, match=f"is being written by process {os.getpid()} on"):
             writer(tmp_path / "d").__enter__()
         first.add(instruction_row(1, "Write an essay."))
         first.commit(Outcome(1))
-    slow = [*command(workshop, workshop / "config.yaml", "generate", tmp_path), "--set", "echo.latency_seconds=0.3"]
-    one = start("generate", slow)
+    slow = [*command(uninterrupted_run, uninterrupted_run / "config.yaml", "generate", tmp_path), "--set", "echo.latency_seconds=0.3"]
+    running = start("generate", slow)
     while not (tmp_path / "responses" / ".work" / "lock" / "holder.json").exists():
         time.sleep(0.02)
-    two = run("generate", *slow)
-    assert two.exit_code == 75 and f"process {one.pid} on" in two.stderr
-    one.kill()
-    one.communicate()
+    second = run("generate", *slow)
+    assert second.exit_code == 75 and f"process {running.pid} on" in second.stderr
+    running.kill()
+    running.communicate()
 
 
-def test_a_frozen_writer_that_wakes_up_cannot_commit_over_its_successor(tmp_path: Path) -> None:
+def test_a_frozen_writer_that_continues_cannot_overwrite_its_successor(tmp_path: Path) -> None:
     frozen = writer(tmp_path / "d", lease=0.5).__enter__()
-    frozen.add(instruction_row(1, "What the frozen one wrote."))
-    frozen._lock._ended.set()  # its heartbeat stops, as under SIGSTOP
+    frozen.add(instruction_row(1, "Written by the frozen writer."))
+    frozen._lock._ended.set()  # the heartbeat stops, as after SIGSTOP
     os.utime(frozen._lock.scratch, (time.time() - 10, time.time() - 10))
     with writer(tmp_path / "d", lease=0.5) as successor:
         with pytest.raises(TransientError, match="took over this dataset"):
             frozen.flush()
         with pytest.raises(TransientError, match="took over this dataset"):
             frozen.commit(Outcome(1))
-        successor.add(instruction_row(2, "What the successor wrote."))
+        successor.add(instruction_row(2, "Written by the successor."))
         successor.commit(Outcome(1))
     with pytest.raises(TransientError):
         frozen.commit(Outcome(1))
-    assert [row["instruction"] for row in rows(tmp_path / "d", "instructions")] == ["What the successor wrote."]
+    assert [row["instruction"] for row in rows(tmp_path / "d", "instructions")] == ["Written by the successor."]
 
 
-def test_of_many_that_take_over_one_stale_lock_at_once_one_can_write(tmp_path: Path) -> None:
-    """All have seen the dead writer's lock before the first of them moves it; those that were let in too are fenced off."""
+def test_only_one_of_many_writers_that_take_over_a_stale_lock_can_write(tmp_path: Path) -> None:
+    """All have seen the stopped writer's lock before the first one moves it. Others that acquired it too cannot write."""
     for trial in range(20):
         folder = tmp_path / str(trial)
-        dead = FolderLock(folder, 0.1)
-        dead.acquire()
-        dead._ended.set()
-        dead._heartbeat.join()
-        os.utime(dead.scratch, (0, 0))
-        takers = [FolderLock(folder, 60.0) for _ in range(6)]
-        together = threading.Barrier(len(takers))
-        wrote: list[str] = []
+        stale = FolderLock(folder, 0.1)
+        stale.acquire()
+        stale._ended.set()
+        stale._heartbeat.join()
+        os.utime(stale.scratch, (0, 0))
+        locks = [FolderLock(folder, 60.0) for _ in range(6)]
+        barrier = threading.Barrier(len(locks))
+        written: list[str] = []
 
-        def take(lock: FolderLock, together: threading.Barrier = together, wrote: list[str] = wrote) -> None:
+        def take(lock: FolderLock, barrier: threading.Barrier = barrier, written: list[str] = written) -> None:
             move_away, seen = lock._move_away, []
 
-            def once_all_have_judged_it(token: str) -> None:
+            def once_all_have_seen_the_lock(token: str) -> None:
                 if not seen:
-                    seen.append(together.wait())
+                    seen.append(barrier.wait())
                 move_away(token)
 
-            lock._move_away = once_all_have_judged_it  # type: ignore[method-assign]
+            lock._move_away = once_all_have_seen_the_lock  # type: ignore[method-assign]
             try:
                 lock.acquire()
-                together.wait()  # everybody is in, or turned away
+                barrier.wait()  # all have acquired the lock or been refused
                 with lock.placing(lock.work / f"row-{lock.token}") as file:
                     file.write_text("a row")
-                wrote.append(lock.token)
+                written.append(lock.token)
             except TransientError:
                 if not lock._heartbeat.is_alive():
-                    together.wait()
+                    barrier.wait()
 
-        threads = [threading.Thread(target=take, args=(lock,)) for lock in takers]
+        threads = [threading.Thread(target=take, args=(lock,)) for lock in locks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(wrote) == 1
+        assert len(written) == 1
         with pytest.raises(TransientError):
-            dead.check()
-        for lock in takers:
+            stale.check()
+        for lock in locks:
             lock._ended.set()
 
 
-def test_sigstop_past_the_lease_then_sigcont(workshop: Path, tmp_path: Path) -> None:
-    arguments = [*command(workshop, workshop / "config.yaml", "generate", tmp_path), "--set", "store.lease_seconds=0.5"]
+def test_a_stage_stopped_longer_than_its_lease_exits_with_75_and_changes_nothing(uninterrupted_run: Path, tmp_path: Path) -> None:
+    arguments = [*command(uninterrupted_run, uninterrupted_run / "config.yaml", "generate", tmp_path), "--set", "store.lease_seconds=0.5"]
     frozen = start("generate", [*arguments, "--set", "echo.latency_seconds=0.1"])
     while not list((tmp_path / "responses" / ".work").glob("responses-*.parquet")):
         time.sleep(0.02)
     frozen.send_signal(signal.SIGSTOP)
     time.sleep(1.0)
-    # The process is alive, so only its silence tells. Its echo settings belong to the fingerprint: the successor has the same.
+    # The process is alive; only the missing heartbeat shows that it is frozen. The latency is part of the fingerprint, so the
+    # successor gets the same one.
     succeed("generate", *arguments, "--set", "echo.latency_seconds=0.1")
     before = parts(tmp_path / "responses")
     frozen.send_signal(signal.SIGCONT)
@@ -261,8 +264,8 @@ def test_sigstop_past_the_lease_then_sigcont(workshop: Path, tmp_path: Path) -> 
     assert read_manifest(tmp_path / "responses") is not None
 
 
-def test_the_lock_of_a_killed_process_is_taken_at_once(workshop: Path, tmp_path: Path) -> None:
-    arguments = command(workshop, workshop / "config.yaml", "generate", tmp_path)
+def test_the_lock_of_a_killed_process_can_be_taken_over_immediately(uninterrupted_run: Path, tmp_path: Path) -> None:
+    arguments = command(uninterrupted_run, uninterrupted_run / "config.yaml", "generate", tmp_path)
     process = start("generate", [*arguments, "--set", "store.lease_seconds=3600"])
     while not (tmp_path / "responses" / ".work" / "lock" / "holder.json").exists():
         time.sleep(0.02)
@@ -271,23 +274,23 @@ def test_the_lock_of_a_killed_process_is_taken_at_once(workshop: Path, tmp_path:
     succeed("generate", *arguments, "--set", "store.lease_seconds=3600")
 
 
-def test_four_sealed_shards_are_the_dataset_written_whole(workshop: Path, tmp_path: Path) -> None:
+def test_four_sealed_shards_equal_the_unsharded_dataset(uninterrupted_run: Path, tmp_path: Path) -> None:
     from lengthen.common.dataset.__main__ import main
 
-    config = workshop / "config.yaml"
+    config = uninterrupted_run / "config.yaml"
     for stage, target in (("generate", "responses"), ("expand", "expansions")):
         for index in range(4):
-            source = tmp_path if stage == "expand" else workshop
+            source = tmp_path if stage == "expand" else uninterrupted_run
             succeed(stage, *command(source, config, stage, tmp_path), "--shard", f"{index}/4")
         assert "sealed" in run_dataset(main, "seal", tmp_path / target)
-        whole, sealed = without_times(workshop / target), without_times(tmp_path / target)
+        unsharded, sealed = without_times(uninterrupted_run / target), without_times(tmp_path / target)
         for key in ("content_digest", "rows_in", "rows_out", "rejected", "fingerprint", "tokens"):
-            assert whole[key] == sealed[key], key
-        assert rows(tmp_path / target, target) == rows(workshop / target, target)
+            assert unsharded[key] == sealed[key], key
+        assert rows(tmp_path / target, target) == rows(uninterrupted_run / target, target)
         column = {"responses": "words", "expansions": "expansion_words"}[target]
         unused = [
             left_out([open_dataset(folder / target, tables(target))], target[:-1], column, 0, length_biased=True, max_similarity=0.8)
-            for folder in (tmp_path, workshop)
+            for folder in (tmp_path, uninterrupted_run)
         ]
         assert unused[0] == unused[1] and unused[0]
         assert "as the manifest says" in run_dataset(main, "verify", tmp_path / target)
@@ -303,14 +306,14 @@ def run_dataset(main: Any, *arguments: object) -> str:
     return result.output
 
 
-def test_a_missing_or_foreign_shard_is_refused(workshop: Path, tmp_path: Path) -> None:
+def test_a_missing_shard_or_a_shard_with_other_settings_is_refused(uninterrupted_run: Path, tmp_path: Path) -> None:
     from lengthen.common.dataset.__main__ import main
 
-    arguments = command(workshop, workshop / "config.yaml", "generate", tmp_path)
-    assert "has no shards" in run_dataset(main, "seal", workshop / "instructions" / "nothing")
+    arguments = command(uninterrupted_run, uninterrupted_run / "config.yaml", "generate", tmp_path)
+    assert "has no shards" in run_dataset(main, "seal", uninterrupted_run / "instructions" / "nothing")
     succeed("generate", *arguments, "--shard", "0/2")
     assert "shard-1-of-2 is not complete" in run_dataset(main, "seal", tmp_path / "responses")
-    line = refused("expand", *command(tmp_path, workshop / "config.yaml", "expand", tmp_path))
+    line = refused("expand", *command(tmp_path, uninterrupted_run / "config.yaml", "expand", tmp_path))
     assert "no .manifest.json" in line
     assert "has shards" in refused("generate", *arguments)
     succeed("generate", *arguments, "--shard", "1/2", "--set", "generate.attempts=5")
@@ -321,7 +324,7 @@ def test_a_missing_or_foreign_shard_is_refused(workshop: Path, tmp_path: Path) -
     assert "--shard '3/3'" in refused("generate", *arguments, "--shard", "3/3")
 
 
-def test_augment_resumes_exactly_too(tmp_path: Path, model: Path) -> None:
+def test_a_killed_augment_resumes_and_writes_the_same_bytes(tmp_path: Path, model: Path) -> None:
     config = tiny.write_config(
         tmp_path / "c.yaml", model, augment={"instructions": 30}, engine={"rows_in_flight": 2}, store={"flush_seconds": 0.1}
     )
@@ -336,11 +339,11 @@ def test_augment_resumes_exactly_too(tmp_path: Path, model: Path) -> None:
     assert parts(tmp_path / "killed") == parts(tmp_path / "whole")
 
 
-def test_a_full_disk_is_exit_75_without_a_manifest_and_the_rerun_completes(workshop: Path, tmp_path: Path) -> None:
-    """A tmpfs of 300 kB in a mount namespace of its own."""
+def test_a_full_disk_exits_with_75_without_a_manifest_and_the_next_run_completes(uninterrupted_run: Path, tmp_path: Path) -> None:
+    """On a tmpfs of 300 kB in a separate mount namespace."""
     if os.geteuid():
-        pytest.skip("NOT TESTED: a full disk; mounting the small one needs root")
-    arguments = " ".join(command(workshop, workshop / "config.yaml", "expand", tmp_path / "small"))
+        pytest.skip("NOT TESTED: a full disk; mounting a small tmpfs needs root")
+    arguments = " ".join(command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "small"))
     (tmp_path / "small").mkdir()
     script = f"""
     mount -t tmpfs -o size=300k none {tmp_path}/small || exit 90
@@ -356,13 +359,13 @@ def test_a_full_disk_is_exit_75_without_a_manifest_and_the_rerun_completes(works
 
 
 def corruptions(content: bytes) -> dict[str, bytes]:
-    places = range(0, len(content), max(1, len(content) // 40))
-    flipped = {f"flip {at}": content[:at] + bytes([content[at] ^ 0x40]) + content[at + 1 :] for at in places}
-    cut = {f"cut {size}": content[:size] for size in places}
+    offsets = range(0, len(content), max(1, len(content) // 40))
+    flipped = {f"flip {at}": content[:at] + bytes([content[at] ^ 0x40]) + content[at + 1 :] for at in offsets}
+    cut = {f"cut {size}": content[:size] for size in offsets}
     return flipped | cut | {"not Parquet": b"id,instruction\n1,Write\n"}
 
 
-def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: Path) -> None:
+def test_every_corrupt_file_is_refused_and_named(tmp_path: Path, config: Path) -> None:
     folder = write(tmp_path / "i", INSTRUCTIONS, [instruction_row(n, f"Write an essay about subject {n}.") for n in range(50)])
     part = next(folder.glob("part-*.parquet"))
     good = part.read_bytes()
@@ -383,8 +386,8 @@ def test_every_corruption_is_refused_and_names_the_file(tmp_path: Path, config: 
     assert not (tmp_path / "out").exists()
 
 
-def marked(mark: str) -> set[int]:
-    """Every living process that was started, by whomever, with this mark in its environment."""
+def processes_with(mark: str) -> set[int]:
+    """The ids of all running processes that have this mark in their environment."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -399,19 +402,19 @@ def _state(process: Path) -> str:
     return (process / "stat").read_text().rpartition(")")[2].split()[0]
 
 
-def kill_when(command: list[str], line: str, at_least: int) -> None:
-    """Start a stage, SIGKILL it once it has printed a line; within 5 s nothing that it started is there any more."""
+def kill_after_line(command: list[str], line: str, at_least: int) -> None:
+    """Start a stage and send SIGKILL after it has printed a line. All its child processes must end within 5 s."""
     mark = f"LENGTHEN_MARK={os.urandom(8).hex()}"
     environment = os.environ | dict([mark.split("=")])
     stage = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
     assert stage.stderr is not None
     while line not in stage.stderr.readline():
         assert stage.poll() is None
-    assert len(marked(mark)) >= at_least
+    assert len(processes_with(mark)) >= at_least
     stage.kill()
     stage.wait()
     deadline = time.monotonic() + 5
-    while alive := marked(mark):
+    while alive := processes_with(mark):
         assert time.monotonic() < deadline, alive
         time.sleep(0.1)
 
@@ -423,7 +426,7 @@ def test_no_training_process_outlives_its_killed_stage(tmp_path: Path, model: Pa
     text = " ".join(f"river{n} keeps." for n in range(40))
     data = write(tmp_path / "expansions", EXPANSIONS, [expansion_row(n, text[:60], text) for n in range(4)])
     arguments = ["--config", str(config), "--input", str(data), "--output", str(tmp_path / "generator"), "--role", "generator"]
-    kill_when([sys.executable, "-m", "lengthen.finetune", *arguments], "step 1/", at_least=3)  # the stage, torchrun, its worker
+    kill_after_line([sys.executable, "-m", "lengthen.finetune", *arguments], "step 1/", at_least=3)  # the stage, torchrun, its worker
 
 
 @pytest.mark.engine
@@ -431,4 +434,4 @@ def test_no_vllm_process_outlives_its_killed_stage(tmp_path: Path, model: Path) 
     config = tiny.write_config(tmp_path / "c.yaml", model)
     data = write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write about subject {n}.") for n in range(50)])
     arguments = ["--config", str(config), "--input", str(data), "--output", str(tmp_path / "responses")]
-    kill_when([sys.executable, "-m", "lengthen.generate", *arguments], "engine vllm ready", at_least=1)
+    kill_after_line([sys.executable, "-m", "lengthen.generate", *arguments], "engine vllm ready", at_least=1)

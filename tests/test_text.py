@@ -1,4 +1,4 @@
-"""Words, paragraphs, repetition and the check against worked examples."""
+"""Words, paragraphs, repetition and the check, with worked examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBERS = " ".join(f"word{n}" for n in range(200))
         ("It's state-of-the-art.", 2, 6),  # It, s, state, of, the, art
         ("你好,世界。", 6, 4),  # LonGen counts the full-width marks, LongBench-Write the ideographs
         ("我有 2 只 cats。", 6, 4),  # 我 有 只 。 + 2, cats | 我 有 只 + cats
-        ("３個ＡＢ", 4, 1),  # full-width forms are characters of their own
+        ("３個ＡＢ", 4, 1),  # each full-width character is a separate word
     ],
 )
 def test_both_counters_follow_the_benchmarks_definitions(text: str, words: int, latin_runs: int) -> None:
@@ -42,7 +42,7 @@ def test_half_and_two_thirds_are_never_empty(count: int, half: int, two_thirds: 
     assert len(split_paragraphs(first_two_thirds(text))) == two_thirds
 
 
-def test_repetition_is_the_share_of_units_inside_an_ngram_that_stood_before() -> None:
+def test_repetition_is_the_share_of_units_inside_a_repeated_ngram() -> None:
     ten = " ".join(f"w{n}" for n in range(10))
     assert repetition(NUMBERS) == 0.0
     assert repetition(f"{ten} x {ten}") == pytest.approx(10 / 21)
@@ -51,7 +51,7 @@ def test_repetition_is_the_share_of_units_inside_an_ngram_that_stood_before() ->
     assert repetition(f"{ten} w10 x {ten} w10") == pytest.approx(11 / 23)
 
 
-def test_the_counter_counts_the_same_however_the_text_is_cut() -> None:
+def test_the_counter_gives_the_same_result_for_pieces_of_any_size() -> None:
     text = NUMBERS + " " + NUMBERS[:400]
     whole = RepetitionCounter()
     whole.feed(text)
@@ -93,7 +93,7 @@ def test_the_watch_stops_a_loop_while_it_is_written_and_the_check_refuses_the_sa
         ("It says donâ€™t in this text.", "garbled"),
     ],
 )
-def test_a_refused_text_says_why(text: str, reason: str) -> None:
+def test_a_refused_text_has_the_reason(text: str, reason: str) -> None:
     refused = check_text(text, "stop", LIMITS, language="en", control_tokens=frozenset({"<|im_end|>"}))
     assert refused is not None and refused.reason == reason
 
@@ -115,12 +115,12 @@ def test_complete_texts_pass(text: str) -> None:
     assert check_text(text, "stop", LIMITS, language="en") is None
 
 
-def test_a_text_that_the_limit_cut_is_refused_even_if_it_ends_well() -> None:
+def test_a_text_cut_by_the_token_limit_is_refused_even_with_a_complete_ending() -> None:
     refused = check_text("A sentence that ends well.", "length", LIMITS, language="en")
     assert refused == Rejection("finish_reason", "length")
 
 
-def test_one_repeated_ngram_in_a_long_text_is_no_reason() -> None:
+def test_one_repeated_ngram_in_a_long_text_is_accepted() -> None:
     sentence = "the old man and the sea went out to the far island."
     text = " ".join(f"word{n}" for n in range(2000)) + f" {sentence} {NUMBERS.replace('word', 'other')} {sentence}"
     assert check_text(text, "stop", LIMITS, language="en") is None

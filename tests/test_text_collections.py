@@ -24,17 +24,17 @@ OTHERS = {
 }
 
 
-def test_the_configured_languages_are_the_tables_rows() -> None:
+def test_every_configurable_language_is_in_the_language_table() -> None:
     assert set(get_args(Language)) == set(LANGUAGES)
 
 
 @pytest.mark.parametrize(("language", "text"), [("en", ENGLISH), ("zh", CHINESE), *OTHERS.items()])
-def test_a_sentence_is_enough_to_tell_the_language(language: str, text: str) -> None:
+def test_the_language_is_detected_from_one_sentence(language: str, text: str) -> None:
     assert detect(text) == language
 
 
 @pytest.mark.parametrize("text", ["", "12 + 34", "Kyoto, Osaka, Nara, Kobe", "badefi gomane lusito", "\ud800"])
-def test_what_is_unclear_has_no_language(text: str) -> None:
+def test_an_unclear_text_has_no_language(text: str) -> None:
     assert detect(text) is None
 
 
@@ -84,8 +84,8 @@ def test_the_nearest_does_not_depend_on_the_order_of_adding() -> None:
 
 def test_few_near_duplicates_are_missed_above_the_bound() -> None:
     index = NearDuplicates(0.7)
-    dice = random.Random(5)
-    texts = [" ".join(f"w{dice.randrange(10**6)}" for _ in range(40)) for _ in range(200)]
+    rng = random.Random(5)
+    texts = [" ".join(f"w{rng.randrange(10**6)}" for _ in range(40)) for _ in range(200)]
     for number, text in enumerate(texts):
         index.add(str(number), text)
     assert sum(index.nearest(text + " end") is not None for text in texts) >= 198  # similarity 38/39
@@ -94,7 +94,7 @@ def test_few_near_duplicates_are_missed_above_the_bound() -> None:
 
 def test_distinct_n_of_one_text_and_of_many() -> None:
     assert distinct(["a b a b a b"], 2) == pytest.approx(2 / 5)
-    assert distinct(["a b", "a b", "c d"], 2) == pytest.approx(2 / 3)  # no n-gram reaches into the next text
+    assert distinct(["a b", "a b", "c d"], 2) == pytest.approx(2 / 3)  # no n-gram includes words of two texts
     assert distinct(["a"], 2) == 1.0
     assert distinct([], 2) == 1.0
 

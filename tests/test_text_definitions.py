@@ -1,4 +1,4 @@
-"""Word counts and length scores against their definitions, written out a second time, character by character."""
+"""Word counts and length scores compared with a second, direct implementation of their definitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BY_HAND = [
     ("x\u00a0y", 2, 2),
     ("— dash —", 3, 1),
     ("2026", 1, 0),
-    ("a1 b2", 2, 0),  # letters that don't stand alone are no run
+    ("a1 b2", 2, 0),  # letters next to digits are not a run
     ("snake_case", 1, 0),
     ("naïve café", 2, 0),
     ("😊 ok", 2, 1),
@@ -81,13 +81,13 @@ def words_of_longbench_write(text: str) -> int:
 
 
 def mixed(seed: int) -> str:
-    dice = random.Random(seed)
-    some = dice.sample(ALPHABETS, dice.randint(1, len(ALPHABETS)))
-    return "".join("".join(dice.choices(dice.choice(some), k=dice.randint(1, 6))) for _ in range(dice.randint(0, 60)))
+    rng = random.Random(seed)
+    some = rng.sample(ALPHABETS, rng.randint(1, len(ALPHABETS)))
+    return "".join("".join(rng.choices(rng.choice(some), k=rng.randint(1, 6))) for _ in range(rng.randint(0, 60)))
 
 
 @pytest.mark.parametrize(("text", "longen", "longbench_write"), BY_HAND)
-def test_words_as_counted_by_hand(text: str, longen: int, longbench_write: int) -> None:
+def test_words_are_counted_as_by_hand(text: str, longen: int, longbench_write: int) -> None:
     assert (count_words(text), count_words_latin_runs(text)) == (longen, longbench_write)
     assert (words_of_longen(text), words_of_longbench_write(text)) == (longen, longbench_write)
 
@@ -100,14 +100,14 @@ def test_words_of_500_mixed_texts_agree_with_the_definitions() -> None:
 
 
 def demands(count: int) -> list[tuple[Kind, int | tuple[int, int], int]]:
-    """Demands in hundreds of words, and a number of words written: at the bounds, near them, far from them, none."""
-    dice, found = random.Random(4), []
+    """Demands in hundreds of words, each with a number of written words: at the bounds, near them, far from them, or none."""
+    rng, found = random.Random(4), []
     kinds: list[Kind] = ["about", "range", "above", "below"]
     for number in range(count):
-        kind, length = kinds[number % 4], 100 * dice.randint(1, 100)
-        demand = (length, length + 100 * dice.randint(1, 20)) if kind == "range" else length
+        kind, length = kinds[number % 4], 100 * rng.randint(1, 100)
+        demand = (length, length + 100 * rng.randint(1, 20)) if kind == "range" else length
         lower, upper = defined_bounds(kind, demand)
-        words = dice.choice([0, int(lower), int(upper), int(lower) - 1, int(upper) + 1, dice.randint(0, int(2 * upper))])
+        words = rng.choice([0, int(lower), int(upper), int(lower) - 1, int(upper) + 1, rng.randint(0, int(2 * upper))])
         found.append((kind, demand, words))
     return found
 
@@ -125,10 +125,10 @@ def defined_score(words: int, lower: Fraction, upper: Fraction) -> Fraction:
     return max(Fraction(0), 2 * words / lower - 1 if words < lower else 3 - 2 * words / upper)
 
 
-def defined_s_l(words: int, asked: int) -> Fraction:
+def defined_s_l(words: int, required: int) -> Fraction:
     if words == 0:
         return Fraction(0)
-    ratio = Fraction(words, asked)
+    ratio = Fraction(words, required)
     return 100 * max(Fraction(0), 1 - (ratio - 1) / 3 if ratio > 1 else 1 - (1 / ratio - 1) / 2)
 
 
@@ -137,5 +137,5 @@ def test_length_scores_of_400_demands_agree_with_the_definitions() -> None:
         lower, upper = bounds(kind, demand)
         assert (lower, upper) == defined_bounds(kind, demand)
         assert length_score(words, lower, upper) == pytest.approx(float(defined_score(words, Fraction(lower), Fraction(upper))), abs=1e-12)
-        asked = demand if isinstance(demand, int) else demand[1]
-        assert s_l(words, asked) == pytest.approx(float(defined_s_l(words, asked)), abs=1e-10)
+        required = demand if isinstance(demand, int) else demand[1]
+        assert s_l(words, required) == pytest.approx(float(defined_s_l(words, required)), abs=1e-10)

@@ -1,4 +1,4 @@
-"""How a finished text may end, and how a broken one does: sentences, Markdown, two languages."""
+"""Endings of finished and of unfinished texts: sentences and Markdown, in two languages."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("language", "text"), FINISHED)
-def test_a_finished_text_is_seen_as_one(language: str, text: str) -> None:
+def test_a_finished_text_is_accepted(language: str, text: str) -> None:
     assert find_unfinished_end(text, language) is None
 
 
 @pytest.mark.parametrize(("language", "text"), BROKEN)
-def test_a_broken_text_is_seen_as_one(language: str, text: str) -> None:
+def test_an_unfinished_text_is_refused(language: str, text: str) -> None:
     assert find_unfinished_end(text, language) is not None

@@ -1,4 +1,4 @@
-"""Every reason of the check, in both languages: what it catches, with its figure, and what it must leave alone."""
+"""Every reason of the check in both languages: texts that it must refuse, with the detail, and texts that it must accept."""
 
 from __future__ import annotations
 
@@ -98,24 +98,24 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("language", "text", "reason", "detail"), REFUSED)
-def test_a_refused_text_says_why_with_what_decided_it(language: str, text: str, reason: str, detail: str) -> None:
+def test_a_refused_text_has_the_reason_and_its_detail(language: str, text: str, reason: str, detail: str) -> None:
     found = check_text(text, "stop", LIMITS, language=language, control_tokens=frozenset({"<|im_end|>"}), prompt=PROMPT)
     assert found is not None and found.reason == reason
     assert detail in found.detail
 
 
 @pytest.mark.parametrize(("language", "text"), ACCEPTED)
-def test_what_only_looks_like_a_reason_passes(language: str, text: str) -> None:
+def test_texts_that_resemble_refused_ones_are_accepted(language: str, text: str) -> None:
     assert check_text(text, "stop", LIMITS, language=language, prompt=PROMPT) is None
 
 
-def test_each_reason_is_met_here_or_with_the_loops() -> None:
+def test_every_reason_has_a_test() -> None:
     met = {reason for _, _, reason, _ in REFUSED} | {"finish_reason", "loop", "repetition"}
     assert met == set(REASONS)
 
 
 @pytest.mark.parametrize(("language", "bound"), [("en", 40), ("zh", 52)])
-def test_a_run_is_a_loop_from_its_bound_on_which_is_longer_in_chinese_units(language: str, bound: int) -> None:
+def test_a_repeated_run_is_a_loop_at_the_languages_bound(language: str, bound: int) -> None:
     units = [f"w{n} " for n in range(2000)] if language == "en" else [chr(0x4E00 + n) for n in range(2000)]
     end = "." if language == "en" else "。"
     for run, reason in ((bound - 1, None), (bound, "loop")):
@@ -125,7 +125,7 @@ def test_a_run_is_a_loop_from_its_bound_on_which_is_longer_in_chinese_units(lang
         assert found is None or found.detail == f"{bound} repeated words in a row >= {bound}"
 
 
-def test_repetition_is_a_rate_with_its_figure() -> None:
+def test_repetition_is_refused_with_its_rate() -> None:
     parts = [" ".join(f"w{n}x{k}" for k in range(20)) for n in range(20)]
     some = ". ".join(word for part in zip(parts, [*parts[1:], "end"], strict=True) for word in part) + "."
     found = check_text(some, "stop", LIMITS, language="en")
@@ -136,7 +136,7 @@ def test_repetition_is_a_rate_with_its_figure() -> None:
 
 
 @pytest.mark.parametrize("finish", ["loop", "repetition"])
-def test_what_the_watch_stopped_is_refused_with_the_figure(finish: str) -> None:
+def test_a_text_stopped_by_the_watch_is_refused_with_the_figure(finish: str) -> None:
     found = check_text("the same again " * 50, finish, LIMITS, language="en")
     assert found is not None and found.reason == "loop" and "in a row" in found.detail
 
@@ -151,6 +151,6 @@ def test_every_language_has_its_phrases() -> None:
 @pytest.mark.parametrize(
     "part", ["[", "*", "`a", "|--", "   ```x\n", "~~~\n```\n", "http://", "- ", "😊", "a", "中", " ", "\n", "${", ":--|"]
 )
-def test_no_text_takes_the_check_long(part: str) -> None:
-    """Hangs for minutes where a pattern goes over the text again for each of its characters."""
+def test_the_check_is_fast_for_any_text(part: str) -> None:
+    """With a regular expression in quadratic time this would take minutes."""
     check_text("x " + part * (100_000 // len(part)) + "a", "stop", Check(min_words=1, loop_words=10**6, max_repetition=1.0), language="en")

@@ -1,7 +1,7 @@
-"""What the reference's check gets wrong about texts (algorithm.md, its last table), a test a row.
+"""Errors of the reference's check (algorithm.md, the last table), one test for each row.
 
-Each test first shows the failure with the reference's rule, written here from its description, and then that ours
-decides rightly about the same text.
+Each test shows that the reference's rule, written here from its description, fails for a text, and that our check decides
+correctly.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ TABLE = "The costs of a year:\n\n| month | cost |\n|---|---|\n| May | 12 |\n| Ju
 CODE = "The shortest program is this one:\n\n```python\nprint('hello')\n\n\n\nprint('again')\n```"
 
 
-def reference_takes_the_ending(text: str, language: str) -> bool:
-    """The last character is in a fixed set of closing marks, one set a language."""
+def reference_accepts_the_ending(text: str, language: str) -> bool:
+    """The last character is in a fixed set of closing marks, one set for each language."""
     return text[-1] in {"en": ".,!?\"'", "zh": "。！？”…"}[language]
 
 
@@ -38,7 +38,7 @@ def reference_finds_meta_talk(text: str) -> bool:
 
 
 def reference_stops_at(text: str) -> str:
-    """What is left of a text when `---` and three newlines end the generation."""
+    """The text up to the first `---` or three newlines, which end the generation."""
     return re.split(r"---|\n\n\n", text)[0]
 
 
@@ -47,8 +47,8 @@ def ours(text: str, language: str = "en") -> str | None:
     return found.reason if found else None
 
 
-def test_any_repeated_ngram_rejects_a_whole_answer() -> None:
-    """A long text quotes itself somewhere: of the books' windows the reference refuses the more, the longer they are."""
+def test_the_reference_refuses_any_text_with_a_repeated_ngram() -> None:
+    """Long texts repeat some phrases. The longer the texts from the books, the more of them the reference refuses."""
     refused = {}
     for words in (1000, 8000):
         texts = ["\n\n".join(text) for text in prose.english(words, 60, seed=words)]
@@ -57,40 +57,40 @@ def test_any_repeated_ngram_rejects_a_whole_answer() -> None:
     assert len(refused[8000]) > 3 * len(refused[1000]) and len(refused[8000]) >= 6
 
 
-def test_any_repeated_ngram_rejects_a_whole_answer_in_chinese() -> None:
+def test_the_reference_refuses_any_chinese_text_with_a_repeated_ngram() -> None:
     refrain = "山高月小水落石出的那个夜晚我们都还年轻。"
     first, second = ("\n\n".join(text) for text in prose.chinese(3000, 2, seed=1))
     text = f"{first}\n\n{refrain}\n\n{second}\n\n{refrain}"
     assert reference_finds_a_repeat(text, "zh") and ours(text, "zh") is None
 
 
-def test_a_loop_is_still_refused_as_one() -> None:
+def test_a_loop_is_refused() -> None:
     text = " ".join(f"word{n}" for n in range(2000)) + " and so it goes on and on." * 30
     assert reference_finds_a_repeat(text, "en") and ours(text) == "loop"
 
 
-def test_the_chinese_rule_refuses_every_english_sentence() -> None:
+def test_the_references_chinese_rule_refuses_every_english_sentence() -> None:
     text = "这首歌的最后一句歌词我至今记得很清楚，是这样唱的：The night is young and so are we."
-    assert not reference_takes_the_ending(text, "zh") and ours(text, "zh") is None
+    assert not reference_accepts_the_ending(text, "zh") and ours(text, "zh") is None
     english = "It rained all night, and in the morning the road was gone."
-    assert not reference_takes_the_ending(english, "zh") and ours(english, "en") is None
+    assert not reference_accepts_the_ending(english, "zh") and ours(english, "en") is None
 
 
 @pytest.mark.parametrize("text", ["They bought bread, apples, wine,", "It was late when he came home, and,"])
-def test_the_english_rule_takes_commas(text: str) -> None:
-    assert reference_takes_the_ending(text, "en") and ours(text) == "unfinished"
+def test_the_references_english_rule_accepts_a_comma_at_the_end(text: str) -> None:
+    assert reference_accepts_the_ending(text, "en") and ours(text) == "unfinished"
 
 
 @pytest.mark.parametrize("text", [TABLE, CODE, "Things to buy:\n\n- bread\n- apples", "The man said **stop.**", "He said (I think) no.)"])
-def test_the_english_rule_refuses_markdown(text: str) -> None:
-    assert not reference_takes_the_ending(text, "en") and ours(text) is None
+def test_the_references_english_rule_refuses_markdown(text: str) -> None:
+    assert not reference_accepts_the_ending(text, "en") and ours(text) is None
 
 
 @pytest.mark.parametrize("text", [TABLE, CODE])
-def test_stop_strings_cut_tables_and_code(text: str) -> None:
+def test_the_references_stop_strings_cut_tables_and_code(text: str) -> None:
     left = reference_stops_at(text)
     assert left != text and ours(text) is None
-    assert ours(left.rstrip()) == "unfinished"  # and what they leave is seen to be cut
+    assert ours(left.rstrip()) == "unfinished"  # our check refuses the rest as unfinished
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_stop_strings_cut_tables_and_code(text: str) -> None:
         "The Revised Version of the Bible was published between 1881 and 1894.",
     ],
 )
-def test_substring_stop_words_refuse_ordinary_words(text: str) -> None:
+def test_the_references_stop_words_refuse_ordinary_words(text: str) -> None:
     assert reference_finds_meta_talk(text.lower()) and ours(text) is None
 
 
@@ -122,8 +122,8 @@ def test_meta_talk_in_capitals_or_other_words_passes_the_reference(text: str) ->
 
 
 def gibberish(seed: int) -> str:
-    dice = random.Random(seed)
-    return " ".join("".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(2, 11))) for _ in range(300)) + "."
+    rng = random.Random(seed)
+    return " ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 11))) for _ in range(300)) + "."
 
 
 @pytest.mark.parametrize(

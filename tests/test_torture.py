@@ -1,4 +1,4 @@
-"""Long tests, by hand: `make torture`. More kills are in test_survival (LENGTHEN_KILLS=1000)."""
+"""Long tests that are started manually: `make torture`. It also runs test_survival with LENGTHEN_KILLS=1000."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if commit:
 
 
 def test_a_million_rows_of_2_kb_in_bounded_memory(tmp_path: Path) -> None:
-    """Write half, stop, resume, compact, read; each process of its own, the largest one's peak memory counts."""
+    """Write half, stop, resume, compact, read, in separate processes. The limit is on the peak memory of the largest one."""
     began = time.monotonic()
     for first, last, commit in ((0, ROWS // 2, "stop"), (ROWS // 2, ROWS, "commit")):
         arguments = [sys.executable, "-c", SCRIPT, str(tmp_path / "d"), str(first), str(last), commit]

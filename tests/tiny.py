@@ -1,7 +1,7 @@
-"""A tiny chat model with random weights that still writes sentences: real files for the real engines, made in a second.
+"""A tiny chat model that writes sentences of random words. The real engines can load its files, and it is built in a second.
 
-A Llama of one layer whose attention and MLP add nothing, so that the next token depends on the last one alone: its output
-layer holds the log-probabilities of a random word chain with full stops, paragraph breaks and an end token.
+It is a Llama of one layer. Attention and MLP have almost no effect, so the next token depends only on the last one: the output
+layer has the log-probabilities of a random Markov chain over words, full stops, paragraph breaks and an end token.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ HIDDEN = 256
 
 
 def build(folder: Path, seed: int = 0, *, context: int = 4096) -> Path:
-    """Write the model to `folder`; another seed is another model."""
+    """Write the model to `folder`. Another seed gives another model."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -93,7 +93,7 @@ def build(folder: Path, seed: int = 0, *, context: int = 4096) -> Path:
 
 
 def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Bytes, then every beginning of each word: merges that only ever go on from a word's start don't compete."""
+    """All bytes, then every prefix of each word. Each merge only makes a prefix longer, so merges don't compete."""
     from tokenizers import pre_tokenizers
 
     tokens = dict.fromkeys([*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())])
@@ -107,12 +107,12 @@ def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def _chain(vocabulary: dict[str, int], seed: int) -> dict[str, dict[str, float]]:
-    """Probabilities of the next token. "" stands for every token that is not named."""
-    dice = random.Random(seed)
+    """The probabilities of the next token after each token. The key "" is for all tokens without a key."""
+    rng = random.Random(seed)
     words = ["Ġ" + word for word in WORDS]
-    chain = {word: dict.fromkeys(dice.sample(words, 12), 0.88 / 12) | {".": 0.12} for word in words}
+    chain = {word: dict.fromkeys(rng.sample(words, 12), 0.88 / 12) | {".": 0.12} for word in words}
     for start in [*STARTS, *("Ġ" + word for word in STARTS)]:
-        chain[start] = dict.fromkeys(dice.sample(words, 15), 1 / 15)
+        chain[start] = dict.fromkeys(rng.sample(words, 15), 1 / 15)
     chain["."] = {"Ġ" + start: 0.77 / len(STARTS) for start in STARTS} | {"ĊĊ": 0.15, SPECIAL[2]: 0.08}
     chain[""] = {start: 1 / len(STARTS) for start in STARTS}
     return chain
@@ -152,7 +152,7 @@ def _save_model(folder: Path, vocabulary: dict[str, int], seed: int, context: in
 
 
 def write_config(path: Path, model: Path, **sections: object) -> Path:
-    """A config file for tests: JSON is YAML."""
+    """Write a config file for tests, as JSON, which is valid YAML."""
     settings: dict[str, object] = {
         "model": {"path": str(model), "max_model_len": 4096},
         "engine": {"rows_in_flight": 16, "max_num_seqs": 16, "cpu_kvcache_space_gib": 1},
@@ -175,7 +175,7 @@ def write_config(path: Path, model: Path, **sections: object) -> Path:
 
 
 def build_learner(folder: Path, chat_model: Path) -> Path:
-    """A small Llama that can learn texts by heart through an adapter, with the tokenizer of the tiny chat model."""
+    """Write a small Llama that can memorize texts through an adapter, with the tokenizer of the tiny chat model."""
     import shutil
 
     import torch

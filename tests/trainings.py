@@ -1,4 +1,4 @@
-"""Trainings for tests: rows of mixed lengths, a config, and a stage process of its own."""
+"""Helpers for training tests: rows of mixed lengths, a config, and the finetune stage in a separate process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from conftest import expansion_row, write
 from lengthen.common.tables.definitions import EXPANSIONS
 
 
-def text(words: int, dice: random.Random) -> str:
-    return " ".join(dice.choice(tiny.WORDS) for _ in range(words)).capitalize() + "."
+def text(words: int, rng: random.Random) -> str:
+    return " ".join(rng.choice(tiny.WORDS) for _ in range(words)).capitalize() + "."
 
 
 def expansions(folder: Path, count: int = 11) -> Path:
-    """Rows of 20 to 120 words."""
-    dice = random.Random(1)
-    rows = [expansion_row(n, text(10, dice), text(dice.randint(20, 120), dice)) for n in range(count)]
+    """Write expansions of 20 to 120 words."""
+    rng = random.Random(1)
+    rows = [expansion_row(n, text(10, rng), text(rng.randint(20, 120), rng)) for n in range(count)]
     return write(folder, EXPANSIONS, rows)
 
 
@@ -43,37 +43,38 @@ def arguments(config: Path, data: Path, output: Path, *more: object) -> list[str
 
 
 def train(config: Path, data: Path, output: Path, *more: object) -> str:
-    """Train in a process of its own, as a user does; returns what it said."""
+    """Train in a separate process; return its output."""
     done = subprocess.run(command(config, data, output, *more), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def losses(output: Path) -> list[float]:
-    """Of each step."""
+    """The loss of each step."""
     return [row["loss"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist() if row["step"]]
 
 
 def gradient_norms(output: Path) -> list[float]:
-    """Of each step, before clipping."""
+    """The gradient norm of each step, before clipping."""
     return [row["grad_norm"] for row in pq.read_table(output / ".train_log" / "part-00000.parquet").to_pylist() if row["step"]]
 
 
 def into(command: list[str], output: Path) -> list[str]:
+    """The command with another output folder."""
     option = command.index("--output")
     return [*command[: option + 1], str(output), *command[option + 2 :]]
 
 
 def run_until_step(command: list[str], step: int, wait: float, number: int) -> tuple[int, str, int]:
-    """Start, send a signal some time after a step was reached; returns exit code, what was said, and the last step said."""
+    """Start, wait for a step, then for `wait` seconds, and send a signal; return exit code, stderr, and the last step in it."""
     stage = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert stage.stderr is not None
-    said = ""
+    stderr = ""
     for line in stage.stderr:
-        said += line
+        stderr += line
         if (found := re.match(r"step (\d+)/", line)) and int(found[1]) >= step:
             break
     time.sleep(wait)
     stage.send_signal(number)
-    said += stage.communicate(timeout=60)[1]
-    return stage.returncode, said, max([0, *map(int, re.findall(r"^step (\d+)/", said, re.MULTILINE))])
+    stderr += stage.communicate(timeout=60)[1]
+    return stage.returncode, stderr, max([0, *map(int, re.findall(r"^step (\d+)/", stderr, re.MULTILINE))])

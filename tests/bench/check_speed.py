@@ -1,10 +1,10 @@
-"""How fast the check is: `make bench`. One core, one run, so that the columns can be compared with each other.
+"""The speed of the check: `make bench`. All figures are from one run on one core, so the columns can be compared.
 
     streamed   MB/s of UTF-8 through a Watch, in pieces of a token's size
     final      MB/s of the check of the finished text
-    share      both together, as a share of the time in which an engine at TOKENS_PER_SECOND writes the text
+    share      the time of both, divided by the time that an engine needs for the text at TOKENS_PER_SECOND
 
-The texts are sentences of random words that never repeat themselves: the case in which every n-gram is remembered.
+The texts are sentences of random words without repetition. This is the slowest case: every n-gram is stored.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from lengthen.common.config.stages import Check
 from lengthen.common.text.check import Watch, check_text
 
 SIZES = (10_000, 100_000, 1_000_000)  # bytes
-TOKENS_PER_SECOND = 400  # the embedded model on two cores writes 200 to 380, all its requests together
+TOKENS_PER_SECOND = 400  # all requests together; measured with the embedded model on two cores: 200 to 380
 PIECE = {"en": 4, "zh": 2}  # characters of a token
 LIMITS = Check()
 COMMON = ["the", "of", "and", "to", "in", "a", "is", "that", "it", "was", "for", "on", "are", "as", "with"]
 
 
-def english(dice: random.Random) -> str:
-    words = [dice.choice(COMMON) if dice.random() < 0.4 else "".join(dice.choices("aeioulnrst", k=6)) for _ in range(15)]
+def english(rng: random.Random) -> str:
+    words = [rng.choice(COMMON) if rng.random() < 0.4 else "".join(rng.choices("aeioulnrst", k=6)) for _ in range(15)]
     return " ".join(words).capitalize() + ". "
 
 
-def chinese(dice: random.Random) -> str:
-    return "".join(chr(dice.randrange(0x4E00, 0x5E00)) for _ in range(24)) + "。"
+def chinese(rng: random.Random) -> str:
+    return "".join(chr(rng.randrange(0x4E00, 0x5E00)) for _ in range(24)) + "。"
 
 
 def text_of(sentence: Callable[[random.Random], str], size: int) -> str:
-    dice, parts, length = random.Random(size), [], 0
+    rng, parts, length = random.Random(size), [], 0
     while length < size:
-        parts.append(sentence(dice) + ("\n\n" if dice.random() < 0.2 else ""))
+        parts.append(sentence(rng) + ("\n\n" if rng.random() < 0.2 else ""))
         length += len(parts[-1].encode())
     return "".join(parts).strip()
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """The best of several runs: what disturbs a run only ever makes it slower."""
+    """The shortest time of several runs: other load on the machine only makes a run slower."""
     best = float("inf")
     for _ in range(repeats):
         started = time.perf_counter()
@@ -54,12 +54,12 @@ def stream(pieces: list[str], language: str) -> None:
     watch = Watch(LIMITS, language)
     for piece in pieces:
         if watch(piece):
-            raise SystemExit("the text of the bench was stopped: it is no good for measuring")
+            raise SystemExit("the watch stopped the benchmark's text, so it cannot be used for measuring")
 
 
 def final(text: str, language: str) -> None:
     if refused := check_text(text, "stop", LIMITS, language=language):
-        raise SystemExit(f"the text of the bench was refused: {refused}")
+        raise SystemExit(f"the check refused the benchmark's text: {refused}")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Useful (non-padding) tokens per second of our training against plain TRL on the same rows, one after the other in turns.
+"""Useful (non-padding) tokens per second of our training and of plain TRL on the same rows. Their runs alternate.
 
 python tests/bench/finetune.py [--model models/smollm2-135m-instruct] [--rows 48] [--rounds 2]
 
-All: the same mixed-length rows once, 4 rows a step in one forward pass, LoRA of rank 8 on all linear layers, bf16, ZeRO-2,
-one rank under torchrun with the same threads. Only the steps are timed, without the first, which warms up. TRL runs as it comes,
-and told to group rows by length (`trl-grouped`), so that what padding costs can be told from the rest.
+All train on the same rows of mixed length for one epoch: 4 rows a step in one forward pass, LoRA of rank 8 on all linear layers,
+bf16, ZeRO-2, one rank under torchrun, the same number of threads. Only the steps are timed, without the first one (warm-up). TRL
+runs with its defaults and with rows grouped by length (`trl-grouped`), to separate the cost of padding from other differences.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def main() -> None:
 
 
 def write_rows(path: Path, count: int, model: Path) -> int:
-    """Rows of 100 to 1,600 tokens, most of them short, two fifths of each the prompt: like a laptop run's."""
-    dice = random.Random(7)
+    """Write rows of 100 to 1,600 tokens, most of them short, like those of a laptop run. Two fifths of a row are its prompt."""
+    rng = random.Random(7)
     vocabulary = json.loads((model / "config.json").read_text())["vocab_size"]
     rows = []
     for number in range(count):
-        length = int(100 * 16 ** dice.random())
-        ids = [dice.randrange(100, vocabulary) for _ in range(length)]
+        length = int(100 * 16 ** rng.random())
+        ids = [rng.randrange(100, vocabulary) for _ in range(length)]
         prompt = length * 2 // 5
         rows.append({"id": str(number), "input_ids": ids, "labels": [IGNORED] * prompt + ids[prompt:]})
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
@@ -68,7 +68,7 @@ def write_rows(path: Path, count: int, model: Path) -> int:
 
 
 def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, float]:
-    """Train once; returns (useful tokens per second, share of the computed tokens that are padding)."""
+    """Train once; return (useful tokens per second, share of the computed tokens that are padding)."""
     folder.mkdir()
     program = ["-m", "lengthen.finetune.train", str(folder)] if name == "ours" else [__file__, "--trl", str(folder)]
     (folder / "plan.json").write_text(json.dumps(plan(folder, rows, model) | {"order": GROUPED[name]}))
@@ -100,7 +100,7 @@ def plan(folder: Path, rows: Path, model: Path) -> dict[str, Any]:
 
 
 def train_with_trl(folder: Path) -> None:
-    """What a user of TRL writes: SFTTrainer on rows that are tokens already."""
+    """The usual TRL program: SFTTrainer, here on rows that are already tokenized."""
     import time
 
     import deepspeed
@@ -110,7 +110,7 @@ def train_with_trl(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as ours: nothing is compiled, gloo needs no compiler
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as in our training: nothing is compiled; gloo needs no compiler
     settings = json.loads((folder / "plan.json").read_text())
     log: list[dict[str, float]] = []
 

@@ -1,9 +1,10 @@
-"""Forward and backward of the same steps in two forms: rows of similar length padded to one shape, or packed into one row.
+"""Speed of forward and backward passes for the same steps in two forms: rows of similar length padded, or packed into one row.
 
 python tests/bench/packing.py [--model models/smollm2-135m-instruct] [--rows 48] [--rounds 3]
 
-Packed rows don't see each other: their positions start anew, and transformers masks attention by that. The forms take turns,
-step by step, and their sums of losses are compared. This is why `lengthen.finetune.batches` groups rows by length.
+Packed rows don't attend to each other: the positions start again at 0 for each row, and transformers derives the attention mask
+from them. The forms alternate at each step, and their sums of losses are compared. The result is the reason why
+`lengthen.finetune.batches` groups rows by length.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main() -> None:
             first, by_grouped = timed(model, ids, targets, None)
             second, by_packed = timed(model, *pack(ids, targets, lengths))
             if abs(first - second) > 0.02 * first:
-                raise SystemExit(f"the forms don't agree: {first:.4f}, {second:.4f}")
+                raise SystemExit(f"the losses of the two forms differ: {first:.4f}, {second:.4f}")
             took["grouped"] += by_grouped
             took["packed"] += by_packed
         grouped.append(sum(data.lengths) / took["grouped"])
@@ -65,7 +66,7 @@ def timed(model: AnswerLoss, ids: Tensor, targets: Tensor, positions: Tensor | N
 
 
 def pack(ids: Tensor, targets: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, targets, positions), each [1, tokens]: the rows without their padding, one behind the other."""
+    """(ids, targets, positions), each [1, tokens]: the rows without their padding, concatenated."""
     rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
     wanted = [row[:length] for row, length in zip(targets, lengths, strict=True)]
     positions = [torch.arange(length) for length in lengths]

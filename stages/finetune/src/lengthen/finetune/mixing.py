@@ -14,8 +14,11 @@ from lengthen.common.method.ids import row_random
 from lengthen.common.method.selection import left_out
 from lengthen.common.process.progress import say
 from lengthen.common.stage.job import Job
+from lengthen.common.stage.tasks import Task
 from lengthen.common.store.reader import Dataset
 from lengthen.common.text.rejection import Rejection
+
+_PARENTS = {"expansions": "response_id", "dataset": "source_id"}  # by table, the column with the parent's id
 
 
 def datasets_in_use(job: Job, datasets: list[Dataset]) -> list[Dataset]:
@@ -29,17 +32,20 @@ def datasets_in_use(job: Job, datasets: list[Dataset]) -> list[Dataset]:
     return used
 
 
-def rows_with_rejections(job: Job, datasets: list[Dataset], role: str) -> Iterator[tuple[dict[str, Any], Rejection | None]]:
-    """Every row, and why it is not selected (None: it is). All rows of a release are: they were selected when it was made."""
-    if role == "writer":
-        yield from ((row, None) for dataset in datasets for row in islice(dataset.rows(), job.limit))
-        return
+def training_tasks(job: Job, datasets: list[Dataset], role: str) -> Iterator[Task[dict[str, Any]]]:
+    """Every row; with a rejection where it is not selected."""
+    rejections = _not_selected(job, datasets) if role != "writer" else {}  # a release was selected when it was made
+    for dataset in datasets:
+        parent = _PARENTS[dataset.table.name]
+        for row in islice(dataset.rows(), job.limit):
+            rejection = rejections.get(row["id"]) or (_check_iteration(job, row) if role != "writer" else None)
+            yield Task(row["id"], row[parent], 0, row, rejection)
+
+
+def _not_selected(job: Job, datasets: list[Dataset]) -> dict[str, Rejection]:
     settings, seed = job.config.finetune, job.config.seed
     biased, similar = settings.length_biased_selection, settings.max_similarity
-    unused = left_out(datasets, "expansion", "expansion_words", seed, length_biased=biased, max_similarity=similar)
-    for dataset in datasets:
-        for row in islice(dataset.rows(), job.limit):
-            yield row, unused.get(row["id"]) or _check_iteration(job, row)
+    return left_out(datasets, "expansion", "expansion_words", seed, length_biased=biased, max_similarity=similar)
 
 
 def row_to_learn(job: Job, row: dict[str, Any], role: str) -> dict[str, Any]:

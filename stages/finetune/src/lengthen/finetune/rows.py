@@ -19,13 +19,12 @@ from lengthen.common.tables.schema import Table
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
 from lengthen.finetune.examples import example
-from lengthen.finetune.mixing import row_to_learn, rows_with_rejections
+from lengthen.finetune.mixing import row_to_learn, training_tasks
 
 if TYPE_CHECKING:
     from lengthen.common.engine.chat import Chat
 
 SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
-PARENTS = {"expansions": "response_id", "dataset": "source_id"}
 IGNORED = -100  # the label of a token that the loss leaves out
 
 
@@ -55,16 +54,16 @@ def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWri
     train: list[dict[str, Any]] = []
     validation: list[dict[str, Any]] = []
     too_long = selected = rejected_tokens = 0
-    for row, unused in rows_with_rejections(job, datasets, role):
-        unreadable = check_row(table, row, job.config.model.max_model_len)
+    for task in training_tasks(job, datasets, role):
+        row, unreadable = task.source, check_row(table, task.source, job.config.model.max_model_len)
         encoded = {"input_ids": []} if unreadable else _encode(job, chat, row, role)
         tokens = len(encoded["input_ids"])
-        rejection = unreadable or unused or _check_encoded(chat, table, row, tokens, allowed)
-        selected += unused is None
+        rejection = unreadable or task.rejection or _check_encoded(chat, table, row, tokens, allowed)
+        selected += task.rejection is None
         if rejection:
             too_long += rejection.reason == "over_long"
             rejected_tokens += tokens
-            writer.reject(row["id"], row[PARENTS[table.name]], rejection._replace(tokens=tokens))
+            writer.reject(task.id, task.parent_id, rejection._replace(tokens=tokens))
         elif _is_for_validation(job, row, role):
             validation.append(encoded)
         else:

@@ -1,4 +1,4 @@
-"""Scores datasets built from given words and length scores."""
+"""Datasets of scores, with the given numbers of words and length scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIGURES = {"repetition": 0.0, "distinct_2": 1.0, "distinct_4": 1.0, "words_lati
 
 
 def write_scores(folder: Path, words: list[int], length_scores: list[float]) -> Path:
-    """A complete dataset with one row for each prompt."""
+    """Write a complete dataset with one row for each prompt."""
     found = []
     for number, (count, score) in enumerate(zip(words, length_scores, strict=True)):
         row: dict[str, Any] = {field.name: None for field in SCORES.schema} | dict.fromkeys(_TEXTS, "") | _FIGURES

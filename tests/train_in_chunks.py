@@ -1,6 +1,6 @@
-"""A program: the training program with an output layer that takes few tokens at a time, as it takes 16k-token rows in chunks.
+"""The training program with a small chunk size of the output layer, so that short rows are chunked like rows of 16k tokens.
 
-torchrun --nproc-per-node 2 train_in_pieces.py FOLDER
+torchrun --nproc-per-node 2 train_in_chunks.py FOLDER
 """
 
 from __future__ import annotations

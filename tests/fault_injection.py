@@ -1,10 +1,10 @@
-"""Writes one small dataset in many processes, each to meet its own fault: the k-th call of one system call fails.
+"""A program that writes one small dataset in many processes, each with its own fault: its k-th call of one system call fails.
 
-    strace -f -e inject=fsync:error=EIO:when=K python faulty.py FOLDER fsync K COUNT STEP
+    strace -f -e inject=fsync:error=EIO:when=K python fault_injection.py FOLDER fsync K COUNT STEP
 
-strace counts calls by process. So the k-th child first makes K - k calls that come to nothing; then its k-th real one is call K.
-Each child writes to FOLDER/k, its stderr goes to FOLDER/k.err, and its exit code to FOLDER/codes.json. COUNT 0: one child, and
-no fault.
+strace counts the calls of each process. So the k-th child first makes K - k calls without effect; its k-th real call is then call K.
+Each child writes to FOLDER/k, its stderr goes to FOLDER/k.err, and its exit code to FOLDER/codes.json. With COUNT 0
+there is one child and no fault.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lengthen.common.tables.definitions import INSTRUCTIONS
 from lengthen.common.text.rejection import Rejection
 
 _CLOSED = 987  # a file descriptor that is not open
-_IDLE = {
+_WITHOUT_EFFECT = {
     "write": lambda: os.write(_CLOSED, b""),
     "fsync": lambda: os.fsync(_CLOSED),
     "rename": lambda: Path("/nowhere/a").rename("/nowhere/b"),
@@ -50,17 +50,17 @@ def write_dataset(folder: Path) -> None:
         writer.commit(Outcome(5))
 
 
-def child(folder: Path, call: str, idle: int) -> None:
+def child(folder: Path, call: str, calls_before: int) -> None:
     os.dup2(os.open(f"{folder}.err", os.O_CREAT | os.O_WRONLY), 2)
-    for _ in range(idle):
+    for _ in range(calls_before):
         with suppress(OSError):
-            _IDLE[call]()
+            _WITHOUT_EFFECT[call]()
     with_exit_codes(lambda: write_dataset(folder))
 
 
 def main() -> None:
     folder, call, fault, count, step = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
-    environment()  # here, once: it asks git
+    environment()  # cached once, here: it calls git
     codes = {}
     for k in range(1, count + 1, step) if count else [0]:
         if pid := os.fork():
@@ -73,7 +73,7 @@ def main() -> None:
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
         finally:
-            os._exit(code)  # a bug's traceback is missing then; its code 1 is what the test looks at
+            os._exit(code)  # this hides the traceback of a bug, but the test sees its exit code 1
     (folder / "codes.json").write_text(json.dumps(codes))
 
 

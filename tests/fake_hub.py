@@ -1,4 +1,4 @@
-"""A stand-in for a dataset hub on the loopback: it takes commits as the hub's own client sends them, and can fail."""
+"""A fake dataset hub on loopback. It accepts commits as the hub's client sends them, and injects faults."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from loopback import JsonHandler
 
 
-class Hub:
-    """`files` is what is on the hub; `commits` the paths of each commit; `fails` says how the next commit fails."""
+class FakeHub:
+    """`files` is what is on the hub; `commits` has the paths of each commit. The other attributes inject faults."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.commits: list[list[str]] = []
         self.created: dict[str, Any] = {}
         self.tokens: set[str | None] = set()
-        self.status = 200  # of everything
-        self.breaks_after: int | None = None  # files of a commit that are taken before the connection breaks
-        self.large = False  # rows are sent to the storage for large files (Git LFS), and named in the commit by their sha256
+        self.status = 200  # the HTTP status of every response
+        self.breaks_after: int | None = None  # number of files of a commit that are stored before the commit fails
+        self.large = False  # Parquet files go to the storage for large files (Git LFS); the commit names them by their sha256
         self.stored: dict[str, bytes] = {}
         self.storage_status = 200
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> Hub:
+    def __enter__(self) -> FakeHub:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -37,23 +37,23 @@ class Hub:
         self._server.server_close()
 
     def oid(self, path: str) -> str | None:
-        """As git names a file's content."""
+        """The id that git gives to the file's content."""
         content = self.files.get(path)
         return None if content is None else hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 class _Handler(JsonHandler):
-    hub: Hub
+    hub: FakeHub
 
     def do_GET(self) -> None:
-        if self._admitted():
-            held = self.hub.files.items()
-            files = [{"type": "file", "path": path, "oid": self.hub.oid(path), "size": len(content)} for path, content in held]
+        if self._is_accepted():
+            stored = self.hub.files.items()
+            files = [{"type": "file", "path": path, "oid": self.hub.oid(path), "size": len(content)} for path, content in stored]
             self.answer(200, files if "/tree/" in self.path else {"id": "a/b", "sha": "0" * 40, "siblings": []})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self._admitted():
+        if not self._is_accepted():
             return
         if self.path.endswith("/repos/create"):
             self.hub.created = json.loads(body)
@@ -65,7 +65,7 @@ class _Handler(JsonHandler):
             self.answer(200, {"files": files})
         elif self.path.endswith("/objects/batch"):
             self.answer(200, {"transfer": "basic", "objects": [self._upload(found) for found in json.loads(body)["objects"]]})
-        elif self.path.endswith("/validate-yaml"):  # of the card
+        elif self.path.endswith("/validate-yaml"):  # of the dataset card
             self.answer(200, {"errors": [], "warnings": []})
         else:
             self._commit([json.loads(line) for line in body.splitlines()])
@@ -77,7 +77,7 @@ class _Handler(JsonHandler):
         self.answer(self.hub.storage_status, {})
 
     def _upload(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Where a large file goes; nowhere, if it is there."""
+        """The upload URL of a large file; none if the file is stored already."""
         actions = {"actions": {"upload": {"href": f"{self.hub.url}/storage/{found['oid']}"}}}
         return {"oid": found["oid"], "size": found["size"]} | ({} if found["oid"] in self.hub.stored else actions)
 
@@ -87,7 +87,7 @@ class _Handler(JsonHandler):
         self.hub.files |= {file["path"]: base64.b64decode(file["content"]) for file in taken}
         self.hub.commits.append([file["path"] for file in files])
         if len(taken) < len(files):
-            self.answer(400, {"error": "broken off"})
+            self.answer(400, {"error": "interrupted"})
             return
         for operation in operations:
             if operation["key"] == "deletedFile":
@@ -96,7 +96,7 @@ class _Handler(JsonHandler):
                 self.hub.files[operation["value"]["path"]] = self.hub.stored[operation["value"]["oid"]]
         self.answer(200, {"commitUrl": f"{self.hub.url}/datasets/a/b/commit/1", "commitOid": "1" * 40, "hookOutput": ""})
 
-    def _admitted(self) -> bool:
+    def _is_accepted(self) -> bool:
         self.hub.tokens.add(self.headers["Authorization"])
         if self.hub.status != 200:
             self.answer(self.hub.status, {"error": "no"})
