@@ -118,7 +118,7 @@ def test_every_data_file_belongs_to_some_stages_fingerprint() -> None:
 
 
 def test_every_module_of_the_method_belongs_to_some_stages_fingerprint() -> None:
-    """Modules outside `ASIDE` that no stage reaches are commands and pages that come after the rows: named here."""
+    """Modules outside `EXCLUDED` that no stage reaches are commands and pages that come after the rows: named here."""
     digested = {name.removeprefix("code.") for roots in ROOTS.values() for name in code_digests(roots)}
     method = [*COMMON.glob("text/**/*.py"), *COMMON.glob("method/**/*.py"), *ROOT.glob("stages/*/src/lengthen/*/**/*.py")]
     names = {str(file).partition("/lengthen/")[2] for file in method if file.name not in ("__init__.py", "__main__.py")}

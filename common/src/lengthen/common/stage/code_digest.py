@@ -5,7 +5,7 @@ message of a `raise`) and imports of modules that are not followed. So comments,
 datasets stay valid. The data files of a package (prompts, phrases, seeds, DeepSpeed settings) are digested when one of its modules
 is; comment lines of phrase files are ignored.
 
-The modules in `ASIDE` are not followed: they decide how rows are made, displayed and stored. Where their settings or formats
+The modules in `EXCLUDED` are not followed: they decide how rows are made, displayed and stored. Where their settings or formats
 matter, the fingerprint contains the values (the config, a table's version).
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import lengthen
 
 # Of `stage`, only `tasks` is followed: it decides which rows there are, and checks the source rows.
-ASIDE = (
+EXCLUDED = (
     "lengthen.common.config",
     "lengthen.common.engine",
     "lengthen.common.model",
@@ -33,22 +33,22 @@ ASIDE = (
 _MESSAGE_FUNCTIONS = {"say", "_say"}  # their arguments are messages to the user
 
 
-def code_digests(roots: Sequence[str], aside: Sequence[str] = ()) -> dict[str, str]:
+def code_digests(roots: Sequence[str], excluded: Sequence[str] = ()) -> dict[str, str]:
     """Digests of 16 hex digits by file, such as `code.common/text/check.py`.
 
     Args:
-        roots: modules where the search begins; included even if they are in `aside`.
-        aside: modules and packages that are not followed, in addition to `ASIDE`.
+        roots: modules where the search begins; included even if they are in `excluded`.
+        excluded: modules and packages that are not followed, in addition to `EXCLUDED`.
     """
-    aside = (*ASIDE, *aside)
-    modules = modules_of(roots, aside)
-    found = {_label(file): _code_digest(_read(file), aside) for file in modules.values()}
+    excluded = (*EXCLUDED, *excluded)
+    modules = modules_of(roots, excluded)
+    found = {_label(file): _code_digest(_read(file), excluded) for file in modules.values()}
     for folder in {file.parent for file in modules.values()}:
         found |= {_label(file): _hex(_content(file)) for file in data_files(folder)}
     return dict(sorted(found.items()))
 
 
-def modules_of(roots: Sequence[str], aside: tuple[str, ...]) -> dict[str, Path]:
+def modules_of(roots: Sequence[str], excluded: tuple[str, ...]) -> dict[str, Path]:
     """The modules reached from `roots` by imports, with their files."""
     found: dict[str, Path] = {}
     waiting = list(roots)
@@ -56,7 +56,7 @@ def modules_of(roots: Sequence[str], aside: tuple[str, ...]) -> dict[str, Path]:
         module = waiting.pop()
         if module not in found and (file := _file(module)):
             found[module] = file
-            waiting += [name for name in _imported(_read(file)) if not _is_below(name, aside)]
+            waiting += [name for name in _imported(_read(file)) if not _is_below(name, excluded)]
     return found
 
 
@@ -88,12 +88,12 @@ def _imported(source: bytes) -> tuple[str, ...]:
 
 
 @cache
-def _code_digest(source: bytes, aside: tuple[str, ...]) -> str:
+def _code_digest(source: bytes, excluded: tuple[str, ...]) -> str:
     """Of the parsed code as text. It is the same in all Python versions with the same syntax."""
-    return _hex("\n".join(_lines(ast.parse(source), aside)).encode("utf-8", "surrogatepass"))
+    return _hex("\n".join(_lines(ast.parse(source), excluded)).encode("utf-8", "surrogatepass"))
 
 
-def _lines(node: object, aside: Sequence[str], depth: int = 0) -> Iterator[str]:
+def _lines(node: object, excluded: Sequence[str], depth: int = 0) -> Iterator[str]:
     if isinstance(node, ast.AST):
         yield f"{depth}{type(node).__name__}"
         for name, value in ast.iter_fields(node):
@@ -102,10 +102,10 @@ def _lines(node: object, aside: Sequence[str], depth: int = 0) -> Iterator[str]:
             yield f"{depth}.{name}"
             if isinstance(node, ast.Raise) and isinstance(value, ast.Call):
                 value = value.func
-            yield from _lines(_deciding_statements(value, aside) if isinstance(value, list) else value, aside, depth + 1)
+            yield from _lines(_deciding_statements(value, excluded) if isinstance(value, list) else value, excluded, depth + 1)
     elif isinstance(node, list):
         for item in node:
-            yield from _lines(item, aside, depth)
+            yield from _lines(item, excluded, depth)
     else:
         yield f"{depth}{node!r}"
 
@@ -113,9 +113,9 @@ def _lines(node: object, aside: Sequence[str], depth: int = 0) -> Iterator[str]:
 _IGNORED_FIELDS = {"annotation", "returns", "type_comment", "kind", "ctx", "type_params", "type_ignores"}
 
 
-def _deciding_statements(nodes: list[ast.AST], aside: Sequence[str]) -> list[ast.AST]:
+def _deciding_statements(nodes: list[ast.AST], excluded: Sequence[str]) -> list[ast.AST]:
     """All statements but docstrings, messages and imports of modules that are not followed."""
-    return [node for node in nodes if not (_is_string(node) or _is_message(node) or _is_import_from(node, aside))]
+    return [node for node in nodes if not (_is_string(node) or _is_message(node) or _is_import_from(node, excluded))]
 
 
 def _is_string(node: ast.AST) -> bool:
@@ -129,10 +129,10 @@ def _is_message(node: ast.AST) -> bool:
     return (called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")) in _MESSAGE_FUNCTIONS
 
 
-def _is_import_from(node: ast.AST, aside: Sequence[str]) -> bool:
+def _is_import_from(node: ast.AST, excluded: Sequence[str]) -> bool:
     if isinstance(node, ast.If):  # if TYPE_CHECKING
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-    return isinstance(node, ast.ImportFrom) and _is_below(node.module or "", (*aside, "__future__"))
+    return isinstance(node, ast.ImportFrom) and _is_below(node.module or "", (*excluded, "__future__"))
 
 
 def _content(file: Path) -> bytes:

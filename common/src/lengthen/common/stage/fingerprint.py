@@ -27,7 +27,7 @@ class Recipe:
     inputs: Mapping[str, Dataset] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)  # what else decides rows, such as digests of files
     programs: Sequence[str] = ()  # further modules that make rows, run as separate processes
-    aside: Sequence[str] = ()  # the stage's modules that decide how rows are made, not which
+    excluded: Sequence[str] = ()  # the stage's modules that decide how rows are made, not which
 
 
 def origin_of(job: Job, recipe: Recipe) -> Origin:
@@ -38,7 +38,7 @@ def origin_of(job: Job, recipe: Recipe) -> Origin:
     made |= {"engine": job.engine, "model": job.model.sha256, "adapter": job.adapter.sha256 if job.adapter else None}
     made |= {f"input.{name}": dataset.manifest.content_digest for name, dataset in recipe.inputs.items()}
     made |= {f"input.{name}": value for name, value in recipe.values.items()}
-    made |= code_digests((recipe.module, *recipe.programs, *_engine_modules(job.engine)), recipe.aside)
+    made |= code_digests((recipe.module, *recipe.programs, *_engine_modules(job.engine)), recipe.excluded)
     made |= {"shard": str(job.shard)} if job.shard else {}
     lineage = {f"input.{name}": str(dataset.folder) for name, dataset in recipe.inputs.items()}
     lineage |= {"model": str(job.model.path)} if job.engine != "echo" else {}

@@ -42,7 +42,7 @@ def augment(job: Job, seeds_file: Path | None, earlier: Sequence[Folder], benchm
         ("augment",),
         {f"earlier-{n}": dataset for n, dataset in enumerate(datasets, start=1)},
         values | ({"release": str(rows)} if release else {}),
-        aside=("lengthen.augment.figures",),
+        excluded=("lengthen.augment.figures",),
     )
 
     def prepare() -> Plan:

@@ -45,5 +45,5 @@ def expand(job: Job, responses: Folder) -> None:
 
         return Plan({"rows": rows_in, "at_most_calls": calls, "at_most_tokens": calls * settings.sampling.max_tokens}, work)
 
-    recipe = Recipe(EXPANSIONS, __name__, ("check", "expand"), {"responses": dataset}, aside=("lengthen.expand.figures",))
+    recipe = Recipe(EXPANSIONS, __name__, ("check", "expand"), {"responses": dataset}, excluded=("lengthen.expand.figures",))
     run_stage(job, recipe, prepare)

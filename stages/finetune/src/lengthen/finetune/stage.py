@@ -37,7 +37,7 @@ _FILES = ("adapter_model.safetensors", "adapter_config.json")
 # before a training or stops it (checks, failures), how processes are started and found (launch, machines, parent_death), how
 # a checkpoint is put on disk (its FORMAT is in the plan's digest), and what the user is told (estimate, figures, measure,
 # progress). Everything else is: rows, batches, learning rates, the loss, LoRA, DeepSpeed and its settings.
-ASIDE = tuple(
+EXCLUDED = tuple(
     f"lengthen.finetune.{module}"
     for module in (
         "checkpoint",
@@ -81,7 +81,9 @@ def finetune(job: Job, expansions: list[Folder], role: str) -> None:
 def recipe_of(datasets: list[Dataset], role: str) -> Recipe:
     """What decides the adapter."""
     inputs = {f"expansions-{number}": dataset for number, dataset in enumerate(datasets, start=1)}
-    return Recipe(ADAPTERS, __name__, ("finetune",), inputs, values={"role": role}, programs=("lengthen.finetune.train",), aside=ASIDE)
+    return Recipe(
+        ADAPTERS, __name__, ("finetune",), inputs, values={"role": role}, programs=("lengthen.finetune.train",), excluded=EXCLUDED
+    )
 
 
 def _make_adapter(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter, rows_in: int) -> Outcome:

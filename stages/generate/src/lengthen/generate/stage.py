@@ -38,5 +38,5 @@ def generate(job: Job, instructions: Folder) -> None:
         return Plan({"rows": rows_in, "at_most_tokens": rows_in * settings.attempts * settings.sampling.max_tokens}, work)
 
     run_stage(
-        job, Recipe(RESPONSES, __name__, ("check", "generate"), {"instructions": dataset}, aside=("lengthen.generate.figures",)), prepare
+        job, Recipe(RESPONSES, __name__, ("check", "generate"), {"instructions": dataset}, excluded=("lengthen.generate.figures",)), prepare
     )

@@ -47,7 +47,7 @@ def demands(job: Job, folders: Sequence[Folder], score_folders: Sequence[Folder]
         {f"{n}": dataset for n, dataset in enumerate(datasets, start=1)}
         | {f"scores-{n}": dataset for n, dataset in enumerate(scores, start=1)},
         {"benchmarks": benchmarks_digest(benchmarks), "selections": str([*selections, config.augment.max_benchmark_overlap])},
-        aside=("lengthen.augment.release.figures",),
+        excluded=("lengthen.augment.release.figures",),
     )
 
     def prepare() -> Plan:
