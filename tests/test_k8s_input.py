@@ -31,6 +31,8 @@ HOSTILE = [
     "a\u202eb", "a\u200bb", "ＡＢ",
 ]  # fmt: skip
 GIVEN = ["--run", "try", "--iteration", "1", "--config", str(ROOT / "configs" / "laptop.yaml")]
+# Eight processes share each row, so that a machine trains one row at a time.
+SHARED_ROWS = ["--set", "finetune.runtime.nproc_per_node=8", "--set", "finetune.runtime.sequence_parallel_size=8"]
 
 
 def call(*arguments: str) -> Result:
@@ -93,6 +95,7 @@ def test_refusals_are_one_line_with_the_fix_and_send_nothing(tmp_path: Path) -> 
         (["--set", "model.path=/etc"], "models/NAME"),
         (["--set", "model.path=models/../x"], "models/NAME"),
         (["--nodes", "3", "--set", "finetune.train_batch_size=4"], "multiple of 3"),
+        (["--nodes", "3", *SHARED_ROWS, "--set", "finetune.train_batch_size=4"], "multiple of 3"),
         (["--set", "expand.rouns=2"], "no such key"),
         (["--benchmark", str(tmp_path / "missing")], "can't be read"),
     ):
@@ -258,3 +261,8 @@ def test_help_is_printed_without_heavy_imports() -> None:
     assert {"submit", "render", "plan", "follow", "status", "stop", "logs", "fetch"} <= set(shown.stdout.split())
     imported = {line.split("|")[-1].strip().split(".")[0] for line in shown.stderr.splitlines()}
     assert not imported & {"kubernetes", "hera", "pydantic", "pyarrow", "yaml", "torch"}
+
+
+def test_ranks_that_share_rows_count_as_one_in_the_size_of_a_step() -> None:
+    result = call("submit", *GIVEN, *SHARED_ROWS, "--nodes", "3", "--set", "finetune.train_batch_size=3", "--dry-run")
+    assert result.exit_code == 0, result.output

@@ -46,10 +46,11 @@ class Run:
         if self.shards < 1 or self.nodes < 1:
             raise UserError("shards and nodes must be 1 or more")
         finetune, runtime = self.config.finetune, self.config.finetune.runtime
-        if finetune.train_batch_size % (at_once := runtime.per_device_train_batch_size * runtime.nproc_per_node * self.nodes):
+        groups = max(1, runtime.nproc_per_node * self.nodes // runtime.sequence_parallel_size)  # ranks that share rows count as one
+        if finetune.train_batch_size % (at_once := runtime.per_device_train_batch_size * groups):
             raise UserError(
                 f"finetune.train_batch_size: {finetune.train_batch_size} is not a multiple of "
-                f"per_device_train_batch_size x nproc_per_node x nodes; set it to a multiple of {at_once}"
+                f"per_device_train_batch_size x nproc_per_node x nodes / sequence_parallel_size; set it to a multiple of {at_once}"
             )
         if (size := sum(len(text.encode()) for text in self.data.values())) > _MAX_FILES:
             raise UserError(f"config, seeds and benchmark have {size:,} bytes together; a ConfigMap holds at most {_MAX_FILES:,}")
