@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import tiny
 from conftest import expansion_row, instruction_row, refused, rows, run, succeed, write
+from lengthen.augment.figures import FIGURES as AUGMENT_FIGURES
 from lengthen.common.config.engine import Store
 from lengthen.common.method.selection import left_out
 from lengthen.common.process.errors import TransientError
@@ -200,6 +201,17 @@ def test_a_frozen_writer_that_continues_cannot_overwrite_its_successor(tmp_path:
     with pytest.raises(TransientError):
         frozen.commit(Outcome(1))
     assert [row["instruction"] for row in rows(tmp_path / "d", "instructions")] == ["Written by the successor."]
+
+
+def test_a_row_that_was_journalled_twice_counts_once(tmp_path: Path) -> None:
+    """As after a writer that was taken over just when it had journalled a row."""
+    row = instruction_row(1, "Write an essay.") | {"tokens": 7, "attempts": 2}
+    with writer(tmp_path / "d") as one:
+        one.add(row)
+        one.flush()
+        one.add(row)
+        manifest = one.commit(Outcome(1, figures=AUGMENT_FIGURES))
+    assert (manifest.rows_out, manifest.tokens, manifest.summary["attempts"]) == (1, 7, {"2": 1})
 
 
 def test_only_one_of_many_writers_that_take_over_a_stale_lock_can_write(tmp_path: Path) -> None:
