@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from lengthen.k8s import cluster as cluster_module
 from lengthen.k8s import follow as follow_module
 from lengthen.k8s.cluster import Cluster
 from lengthen.k8s.follow import current_tasks, follow
-from lengthen.k8s.nodes import tasks_of
+from lengthen.k8s.nodes import Task, tasks_of
 from lengthen.k8s.submit import TEMPLATES, submit
 from lengthen.k8s.table import rows_of
 from lengthen.k8s.workflow import Run
@@ -295,6 +296,23 @@ def test_the_first_interrupt_detaches_and_the_second_one_stops(server: ApiServer
     assert "shutdown" not in server.objects["workflows", NAME]["spec"]
     assert follow(connect(server), NAME, POLL) == 130
     assert server.objects["workflows", NAME]["spec"]["shutdown"] == "Stop"
+
+
+def test_an_interrupt_whose_exception_is_lost_detaches_all_the_same(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python drops an exception that a signal raises while a destructor runs."""
+    submit(connect(server), RUN, POLL)
+    current = follow_module.current_tasks
+
+    def interrupted_in_a_destructor(*arguments: Any) -> list[Task]:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return current(*arguments)
+
+    monkeypatch.setattr(follow_module, "current_tasks", interrupted_in_a_destructor)
+    monkeypatch.setattr(follow_module.time, "sleep", lambda seconds: None)
+    before = signal.getsignal(signal.SIGINT)
+    assert follow(connect(server), NAME, POLL) == 130
+    assert signal.getsignal(signal.SIGINT) is before and "shutdown" not in server.objects["workflows", NAME]["spec"]
 
 
 def test_dag_nodes_and_skipped_nodes_are_not_tasks() -> None:

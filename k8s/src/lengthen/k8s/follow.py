@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from contextlib import nullcontext
+from threading import Event
+from types import FrameType
 
 from lengthen.common.process.errors import EXIT_SIGINT, EXIT_SIGTERM, EXIT_TRANSIENT, EXIT_USER
 from lengthen.common.process.progress import console, say
@@ -26,13 +29,27 @@ def follow(cluster: Cluster, name: str, poll_seconds: float = 5.0) -> int:
         0: it succeeded; 1 or 2: a pod failed permanently with that code; 75: it failed, or was deleted, and the same submit
         resumes it; 143: someone stopped it; 130: Ctrl-C, it continues on the cluster or was stopped by the second Ctrl-C.
     """
+    interrupted = Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        return _watch(cluster, name, poll_seconds)
+        return _watch(cluster, name, poll_seconds, interrupted)
     except KeyboardInterrupt:
         return _detach(cluster, name)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _watch(cluster: Cluster, name: str, poll_seconds: float) -> int:
+def _watch(cluster: Cluster, name: str, poll_seconds: float, interrupted: Event) -> int:
+    """Poll until the Workflow ends.
+
+    `interrupted` is set by Ctrl-C. An exception from a signal is lost when it arrives while Python runs a destructor, so the
+    flag is checked in each round as well.
+    """
     live = Live(console=console, auto_refresh=False) if sys.stderr.isatty() else None
     said: set[str] = set()
     with live or nullcontext():
@@ -48,6 +65,8 @@ def _watch(cluster: Cluster, name: str, poll_seconds: float) -> int:
                 _say_changes(workflow, tasks, said)
             if workflow.get("status", {}).get("phase") in ("Succeeded", "Failed", "Error"):
                 break
+            if interrupted.is_set():
+                raise KeyboardInterrupt
             time.sleep(poll_seconds)
     return _exit_code(cluster, workflow, tasks)
 
