@@ -10,6 +10,7 @@ import tiny
 from conftest import ROOT, instruction_row, refused, response_row, succeed, write
 from lengthen.common.stage import code_digest
 from lengthen.common.stage.code_digest import code_digests
+from lengthen.common.store.manifest import differences
 from lengthen.common.tables.definitions import INSTRUCTIONS, RESPONSES
 
 COMMON = ROOT / "common/src/lengthen/common"
@@ -84,7 +85,7 @@ NOT_DECIDING = {
                           replacing("    settings, dataset =", "    say(\"I begin\")\n    settings, dataset =")),
     "the store": ("generate", COMMON / "store/journal.py", replacing("flush_seconds * 3 / 4", "flush_seconds / 2")),
     "a figure of the manifest": ("generate", ROOT / "stages/generate/src/lengthen/generate/figures.py",
-                                 replacing('row["words"]', 'row["attempts"]')),
+                                 replacing("yield_figures(words", "yield_figures(attempts")),
     "the frame": ("generate", COMMON / "stage/run.py", replacing("MIN_ANSWER_TOKENS = 32", "MIN_ANSWER_TOKENS = 33")),
     "the message of an error": ("generate", COMMON / "method/prompt_file.py", replacing("has no prompt file", "lacks a prompt file")),
     "a comment among phrases": ("generate", COMMON / "text/phrases/meta_talk.en.txt", replacing("# Speaking as a model", "# As a model")),
@@ -134,6 +135,20 @@ def test_a_module_is_found_wherever_it_is_imported(tmp_path: Path) -> None:
     assert "code.common/method/extend/prompt.py" in found  # by examples, which rows imports
     assert "code.evaluate/judge/judging.py" in code_digests(["lengthen.evaluate.stage"])
     assert not [name for name in found if name.startswith("code.common/store/")]
+
+
+def test_files_of_editors_and_systems_are_no_data(tmp_path: Path) -> None:
+    (tmp_path / ".folder").mkdir()
+    for name in ("extend.en.txt", ".extend.en.txt.swp", "extend.en.txt~", ".DS_Store", ".folder/x.txt", "module.py"):
+        (tmp_path / name).write_text("x")
+    assert [file.name for file in code_digest.data_files(tmp_path)] == ["extend.en.txt"]
+
+
+def test_of_many_differences_the_settings_are_named_and_the_rest_is_counted() -> None:
+    code = {f"code.common/text/{n}.py": "0" for n in range(30)}
+    changed = differences(code | {"seed": 1, "zone": "a"}, dict.fromkeys(code, "1") | {"seed": 2, "zone": "b"})
+    assert changed[:3] == ["seed: 1 -> 2", 'zone: "a" -> "b"', 'code.common/text/0.py: "0" -> "1"']
+    assert changed[-1] == "and 27 more" and len(changed) == 6
 
 
 def test_the_digest_reads_statements_not_layout() -> None:

@@ -69,6 +69,7 @@ def test_every_row_has_grades_or_a_reason(config: Path, tmp_path: Path, server: 
     assert (figures["judged"], figures["without_score"]) == (len(SCORED), len(notes))
     assert figures["input_tokens"] == sum(row["judge_input_tokens"] for row in found.values())
     assert manifest.tokens == 0  # 0 tokens of the evaluated model
+    assert "code.evaluate/judge/endpoint.py" in manifest.fingerprint  # how it is asked decides the grades
 
 
 def test_a_judge_that_does_not_respond_times_out(config: Path, tmp_path: Path, server: Judge) -> None:

@@ -52,8 +52,8 @@ def test_an_image_runs_as_a_numeric_user_who_is_not_root() -> None:
 
 def test_the_entry_point_executes_the_stage_and_no_shell_remains() -> None:
     [entry] = instructions("ENTRYPOINT")
-    assert entry == 'ENTRYPOINT ["/opt/lengthen/stage"]'
-    assert "exec python -m lengthen.%s" in DOCKERFILE
+    [program] = re.findall(r"""exec python -m lengthen.%s "\$@"\\n' "\${STAGE}" > (\S+)""", DOCKERFILE)
+    assert entry == f'ENTRYPOINT ["{program}"]'
 
 
 def test_every_base_has_a_fixed_version_and_vllm_the_pinned_one() -> None:
@@ -167,22 +167,22 @@ def test_the_pins_satisfy_the_requirements_of_our_packages(flavor: str) -> None:
 
 
 def test_pip_in_a_build_uses_the_pip_settings_of_this_machine(tmp_path: Path) -> None:
-    index, certificates = tmp_path / "index" / "simple", tmp_path / "ca.pem"
+    index, certificates = tmp_path / "packages" / "index", tmp_path / "ca.pem"
     index.mkdir(parents=True)
     certificates.touch()
-    listing = f":env:.cert='{certificates}'\nglobal.cert='/nowhere/else.pem'\ninstall.find-links='https://example.org/x'\n"
-    values = pip_here.settings(listing + f"global.extra-index-url='file://{index} https://example.org/simple'\n")
+    listing = f":env:.cert='{certificates}'\nglobal.cert='{tmp_path}/missing.pem'\ninstall.find-links='https://example.org'\n"
+    values = pip_here.settings(listing + f"global.extra-index-url='file://{index} https://example.com'\n")
     assert values["cert"] == str(certificates)
     assert pip_here.local_paths(values) == [str(index.parent), str(certificates)]
 
 
 def test_an_overlay_is_pinned_to_the_pushed_images() -> None:
     digests = {stage: f"sha256:{number:064x}" for number, stage in enumerate(STAGES)}
-    kustomization = yaml.safe_load(pinned.overlay(digests, "gpu", "registry.example.com/mine"))
+    kustomization = yaml.safe_load(pinned.overlay(digests, "gpu", "images.example.com/mine"))
     assert kustomization["resources"] == ["../gpu"]
     assert {image["name"]: image["newName"] for image in kustomization["images"]} == {
-        f"lengthen/{stage}": f"registry.example.com/mine/lengthen/{stage}" for stage in STAGES
+        f"lengthen/{stage}": f"images.example.com/mine/lengthen/{stage}" for stage in STAGES
     }
     assert [image["digest"] for image in kustomization["images"]] == [digests[stage] for stage in STAGES]
     with pytest.raises(ValueError, match="is not a digest"):
-        pinned.overlay({"expand": "unauthorized"}, "gpu", "registry.example.com/mine")
+        pinned.overlay({"expand": "unauthorized"}, "gpu", "images.example.com/mine")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from lengthen.common.stage.command import FILE, with_exit_codes
+from lengthen.common.process.exit_codes import with_exit_codes
+from lengthen.common.stage.command import FILE
 from lengthen.k8s.options import NAMESPACE, NODES, RUN, SETTINGS, SHARDS, run_of, run_options
 
 if TYPE_CHECKING:

@@ -61,8 +61,10 @@ def modules_of(roots: Sequence[str], excluded: tuple[str, ...]) -> dict[str, Pat
 
 
 def data_files(folder: Path) -> Iterator[Path]:
-    """A package's data files: all but Python files and the files of packages inside it."""
+    """A package's data files: all but Python files, the files of packages inside it, and what editors and systems leave (.x, x~)."""
     for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.endswith("~"):
+            continue
         if path.is_dir() and path.name != "__pycache__" and not (path / "__init__.py").exists():
             yield from data_files(path)
         elif path.is_file() and path.suffix not in (".py", ".pyc", ".typed"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from lengthen.common import __version__
 from lengthen.common.process.errors import UserError
-from lengthen.common.process.exit_codes import with_exit_codes as with_exit_codes
+from lengthen.common.process.exit_codes import with_exit_codes
 
 if TYPE_CHECKING:
     from lengthen.common.stage.job import Job

@@ -74,13 +74,15 @@ def read_manifest(folder: Folder) -> Manifest | None:
         raise UserError(f"{path} is not a valid manifest ({problems}); make the dataset again") from error
 
 
+_SHOWN = 5  # differences in a message
+
+
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two fingerprints, as `name: before -> now`."""
-    return [
-        f"{key}: {_short(before.get(key))} -> {_short(now.get(key))}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
+    """What differs between two fingerprints, as `name: before -> now`; settings first, of many differences only the first five."""
+    names = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
+    names.sort(key=lambda name: (name.startswith("code."), name))
+    found = [f"{name}: {_short(before.get(name))} -> {_short(now.get(name))}" for name in names[:_SHOWN]]
+    return [*found, f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else found
 
 
 def _short(value: Any) -> str:

@@ -7,20 +7,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from lengthen.common.stage.yields import yield_figures
-from lengthen.common.store.figures import Figures, Row
+from lengthen.common.store.figures import Figures, Row, columns
 from lengthen.common.text.diversity import distinct, mean_similarity
 from lengthen.common.text.words import count_words
 
+_COLUMNS = ("instruction", "attempts", "category", "language")
+
 
 def figures(rows: Iterable[Row], tokens: int) -> dict[str, Any]:
-    found = list(rows)
-    texts = [row["instruction"] for row in found]
-    return yield_figures([count_words(text) for text in texts], tokens, [row["attempts"] for row in found]) | {
+    texts, attempts, categories, languages = columns(rows, *_COLUMNS)
+    return yield_figures([count_words(text) for text in texts], tokens, attempts) | {
         "distinct_2": distinct(texts, 2),
         "mean_similarity": mean_similarity(texts, seed=0),
-        "categories": dict(Counter(row["category"] or "none" for row in found)),
-        "languages": dict(Counter(row["language"] for row in found)),
+        "categories": dict(Counter(category or "none" for category in categories)),
+        "languages": dict(Counter(languages)),
     }
 
 
-FIGURES = Figures(("instruction", "attempts", "category", "language"), figures)
+FIGURES = Figures(_COLUMNS, figures)

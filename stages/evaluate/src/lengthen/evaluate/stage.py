@@ -46,7 +46,7 @@ def evaluate(job: Job, benchmark: Path | None, data: Folder | None) -> None:
         ("evaluate",),
         {"expansions": dataset} if dataset else {},
         digests,
-        excluded=("lengthen.evaluate.figures", "lengthen.evaluate.judge.endpoint"),
+        excluded=("lengthen.evaluate.figures",),
     )
 
     def prepare() -> Plan:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from lengthen.common.stage.yields import mean, yield_figures
-from lengthen.common.store.figures import Figures, Row
+from lengthen.common.store.figures import Figures, Row, columns
+
+_COLUMNS = ("expansion_words", "attempts", "growth", "kept_headings", "kept_names")
 
 
 def figures(rows: Iterable[Row], tokens: int) -> dict[str, Any]:
-    found = list(rows)
-    words, attempts, growth = ([row[name] for row in found] for name in ("expansion_words", "attempts", "growth"))
-    retained = {name: mean(row[name] for row in found) for name in ("kept_headings", "kept_names")}
-    return yield_figures(words, tokens, attempts, growth) | retained
+    words, attempts, growth, headings, names = columns(rows, *_COLUMNS)
+    return yield_figures(words, tokens, attempts, growth) | {"kept_headings": mean(headings), "kept_names": mean(names)}
 
 
-FIGURES = Figures(("expansion_words", "attempts", "growth", "kept_headings", "kept_names"), figures)
+FIGURES = Figures(_COLUMNS, figures)

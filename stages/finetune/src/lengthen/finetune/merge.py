@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from lengthen.common.stage.command import FOLDER, with_exit_codes
+from lengthen.common.process.exit_codes import with_exit_codes
+from lengthen.common.stage.command import FOLDER
 
 
 @click.command(context_settings={"max_content_width": 110})

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from lengthen.common.stage.yields import yield_figures
-from lengthen.common.store.figures import Figures, Row
+from lengthen.common.store.figures import Figures, Row, columns
 
 
 def figures(rows: Iterable[Row], tokens: int) -> dict[str, Any]:
-    found = list(rows)
-    return yield_figures([row["words"] for row in found], tokens, [row["attempts"] for row in found])
+    words, attempts = columns(rows, "words", "attempts")
+    return yield_figures(words, tokens, attempts)
 
 
 FIGURES = Figures(("words", "attempts"), figures)

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from lengthen.common.stage.yields import yield_figures
-from lengthen.common.store.figures import Figures, Row
+from lengthen.common.store.figures import Figures, Row, columns
 
 _COUNTED = ("kind", "demand_by", "split", "source", "language")
 
 
 def figures(rows: Iterable[Row], tokens: int) -> dict[str, Any]:
-    found = list(rows)
-    made = yield_figures([row["words"] for row in found], tokens, [row["attempts"] for row in found if row["attempts"]])
+    words, attempts, *counted = columns(rows, "words", "attempts", *_COUNTED)
+    made = yield_figures(words, tokens, [number for number in attempts if number])
     made.pop("tokens_per_word")  # the tokens were generated for the queries, the words are the answers'
-    return made | {name: dict(sorted(Counter(row[name] or "none" for row in found).items())) for name in _COUNTED}
+    return made | {
+        name: dict(sorted(Counter(value or "none" for value in values).items())) for name, values in zip(_COUNTED, counted, strict=True)
+    }
 
 
 FIGURES = Figures(("words", "attempts", *_COUNTED), figures)
