@@ -22,6 +22,7 @@ from typing import Any
 from lengthen.common.config.load import Config
 from lengthen.common.engine.chat import Chat
 from lengthen.common.engine.protocol import Completion, Prompt, PromptTooLong, SamplingParameters, WatchFunction
+from lengthen.common.engine.vllm_arguments import engine_arguments
 from lengthen.common.model.adapter import Adapter
 from lengthen.common.model.merging import merge
 from lengthen.common.process.errors import TransientError, UserError
@@ -59,30 +60,11 @@ class VllmEngine:
         self.chat = Chat(config.model.path)
         self.control_tokens = self.chat.control_tokens
         self.context_tokens = config.model.max_model_len
-        lora: dict[str, Any] = {}
         # On a CPU a single adapter is merged into the weights first: vLLM's LoRA kernels make a small model 2.5 times slower
         # there (49 instead of 126 tokens/s), and merging takes seconds.
-        self._merged = len(adapters) == 1 and not with_base and current_platform.is_cpu()
-        if adapters and not self._merged:
-            lora = {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": _max_lora_rank(config.finetune.lora.r)}
-        arguments = EngineArgs(
-            model=str(config.model.path),
-            trust_remote_code=False,
-            load_format="safetensors",
-            use_tqdm_on_load=False,
-            dtype=config.model.dtype,
-            max_model_len=config.model.max_model_len,
-            max_num_seqs=config.engine.max_num_seqs,
-            enforce_eager=config.engine.enforce_eager,
-            gpu_memory_utilization=config.engine.gpu_memory_utilization,
-            tensor_parallel_size=config.engine.tensor_parallel_size,
-            distributed_executor_backend="uni" if config.engine.tensor_parallel_size == 1 else None,
-            enable_prefix_caching=True,
-            # A weak model may generate white space between the parts of a document without end.
-            structured_outputs_config={"backend": "guidance", "disable_any_whitespace": True},
-            **_without_chunked_prefill(config.model.max_model_len),
-            **lora,
-        )
+        self._on_cpu = current_platform.is_cpu()
+        self._merged = len(adapters) == 1 and not with_base and self._on_cpu
+        arguments = EngineArgs(**engine_arguments(config, [] if self._merged else adapters, self._on_cpu))
         try:
             with TemporaryDirectory(prefix="lengthen-merged-") as folder:
                 if self._merged:
@@ -111,16 +93,22 @@ class VllmEngine:
             raise PromptTooLong(f"{len(ids)} tokens of prompt in a context of {self.context_tokens}")
         parameters = SamplingParams(
             temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            repetition_penalty=sampling.repetition_penalty,
             max_tokens=min(sampling.max_tokens, room),
             seed=sampling.seed,
             output_kind=RequestOutputKind.DELTA,
             structured_outputs=_structured(sampling.json_schema),
+            **self._limits(sampling),
         )
         result: Completion = await self._submit(ids, parameters, adapter, _completion, watch)
         return result
+
+    def _limits(self, sampling: SamplingParameters) -> dict[str, Any]:
+        """Repetition penalty, top-k and top-p: by our logits processors on a CPU, by vLLM's own kernels otherwise."""
+        if self._on_cpu and sampling.json_schema is None:
+            from lengthen.common.engine.cpu_sampling import cpu_parameters
+
+            return cpu_parameters(sampling)
+        return {"top_p": sampling.top_p, "top_k": sampling.top_k, "repetition_penalty": sampling.repetition_penalty}
 
     async def score(self, prompt: Prompt, continuations: list[str], *, adapter: Adapter | None = None) -> list[float]:
         from vllm import SamplingParams
@@ -235,16 +223,6 @@ class VllmEngine:
             _resolve(request, request.finish(request, output, reason or str(piece.finish_reason)))
 
 
-def _without_chunked_prefill(context_tokens: int) -> dict[str, Any]:
-    """On a CPU, disable chunked prefill: after a chunk, vLLM 0.32 resets the offset of the request's seeded generator, which a
-    CPU generator does not have ("CPU Generator does not use offset")."""
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cpu():
-        return {}
-    return {"enable_chunked_prefill": False, "max_num_batched_tokens": max(context_tokens, 8192)}
-
-
 def _structured(json_schema: str | None) -> Any:
     from vllm.sampling_params import StructuredOutputsParams
 
@@ -280,11 +258,3 @@ def _resolve(request: _Request, result: Any) -> None:
             request.future.set_result(result)
 
     request.loop.call_soon_threadsafe(set_result)
-
-
-def _max_lora_rank(rank: int) -> int:
-    """The smallest `max_lora_rank` of vLLM for an adapter of this rank."""
-    for offered in (8, 16, 32, 64, 128, 256, 320, 512):
-        if rank <= offered:
-            return offered
-    raise UserError(f"finetune.lora.r: {rank} is more than vLLM supports (512); set a smaller rank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ class Adapter:
 
     path: Path
     sha256: str
+
+    @property
+    def rank(self) -> int:
+        """The largest rank of its modules."""
+        settings = json.loads((self.path / "adapter_config.json").read_text())
+        return int(max([settings["r"], *settings.get("rank_pattern", {}).values()]))
 
 
 def open_adapter(folder: Folder, base: ModelFolder | None) -> Adapter:

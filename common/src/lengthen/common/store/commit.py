@@ -16,7 +16,7 @@ from lengthen.common.store.journal import Journal
 from lengthen.common.store.manifest import Manifest, Part
 from lengthen.common.store.origin import Origin
 from lengthen.common.store.paths import Folder
-from lengthen.common.store.reader import read_parts
+from lengthen.common.store.reader import read_files
 from lengthen.common.tables.schema import Table
 
 SELECTED_OUT = "selected_out"  # the reason of rows that length-biased selection removes
@@ -110,4 +110,4 @@ def _count_tokens(folder: Folder, parts: list[Part], table: Table) -> int:
 
 def _read_rows(folder: Folder, parts: list[Part], columns: list[str]) -> Iterator[Row]:
     """Rows with the given columns, in order of their ids; no rows if there are no columns."""
-    return read_parts(folder, parts, columns) if columns else iter(())
+    return read_files([folder / part.path for part in parts], columns) if columns else iter(())

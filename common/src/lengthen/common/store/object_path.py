@@ -15,7 +15,8 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from io import BufferedRandom
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from lengthen.common.process.errors import TransientError, UserError
 
@@ -102,11 +103,19 @@ class ObjectPath:
         Not `obstore.open_reader`: its errors would be raised by later reads, outside `object_errors`.
         """
         copy = tempfile.TemporaryFile(prefix="lengthen-")  # noqa: SIM115 - the caller closes it
-        with object_errors(self):
-            for block in self.store.get(self.key).stream():
-                copy.write(block)
+        self._write_to(copy)
         copy.seek(0)
         return copy
+
+    def download(self, target: Path) -> None:
+        """Write a copy of the object to a new local file."""
+        with target.open("xb") as copy:
+            self._write_to(copy)
+
+    def _write_to(self, file: IO[bytes]) -> None:
+        with object_errors(self):
+            for block in self.store.get(self.key).stream():
+                file.write(block)
 
     def create(self, content: bytes) -> bool:
         """Create the object if it does not exist; False where it does."""

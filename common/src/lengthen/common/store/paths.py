@@ -56,8 +56,3 @@ def file_digest(path: Folder) -> str:
     """sha256 of a file or object, in hex."""
     with path.open("rb") if isinstance(path, Path) else path.open() as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def file_size(path: Folder) -> int:
-    """In bytes."""
-    return path.stat().st_size if isinstance(path, Path) else int(path.head()["size"])

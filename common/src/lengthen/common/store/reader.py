@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 from lengthen.common.process.errors import UserError
 from lengthen.common.store.manifest import MANIFEST, Manifest, Part, read_manifest
-from lengthen.common.store.paths import Folder, file_digest, file_size, is_inside, list_files, open_parquet
+from lengthen.common.store.paths import Folder, file_digest, is_inside, list_files, open_parquet
 from lengthen.common.tables.definitions import REJECTED, TABLES
 from lengthen.common.tables.schema import Table, check_schema
 
@@ -21,6 +23,8 @@ class Dataset:
 
     def __init__(self, folder: Folder, table: Table, manifest: Manifest) -> None:
         self.folder, self.table, self.manifest = folder, table, manifest
+        # Local copies of an object store's parts, deleted with this object: a stage reads its input several times.
+        self._copies = None if isinstance(folder, Path) else TemporaryDirectory(prefix="lengthen-")
 
     def rows(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
         """The rows in order of their ids, read in batches. `columns` None: all; the id is always included."""
@@ -36,7 +40,19 @@ class Dataset:
         folders: dict[str, list[Part]] = {}
         for part in parts:
             folders.setdefault(part.path.rpartition("/")[0], []).append(part)
-        return heapq.merge(*(read_parts(self.folder, members, columns) for members in folders.values()), key=lambda row: row["id"])
+        local = [[self._local(part) for part in members] for members in folders.values()]
+        # A generator, which holds this object and so its local copies as long as rows are read.
+        yield from heapq.merge(*(read_files(files, columns) for files in local), key=lambda row: row["id"])
+
+    def _local(self, part: Part) -> Path:
+        """The part as a local file."""
+        path = self.folder / part.path
+        if isinstance(path, Path):
+            return path
+        copy = Path(self._copies.name if self._copies else "") / part.path.replace("/", "_")
+        if not copy.exists():
+            path.download(copy)
+        return copy
 
     def verify(self) -> None:
         """Check every part's path, size, digest, schema and row count against the manifest.
@@ -57,10 +73,11 @@ class Dataset:
             raise UserError(f"{self.folder / MANIFEST} lists {part.path}, which is outside the folder; make the dataset again")
         if not path.is_file():
             raise UserError(f"{path} is in the manifest but does not exist; restore it, or make the dataset again")
-        if file_size(path) != part.bytes or file_digest(path) != part.sha256:
+        local = self._local(part)
+        if local.stat().st_size != part.bytes or file_digest(local) != part.sha256:
             raise UserError(f"{path} differs from the manifest (size or sha256 differs); restore it, or make the dataset again")
         try:
-            with open_parquet(path) as file:
+            with open_parquet(local) as file:
                 check_schema(table, file.schema_arrow, str(path))
                 rows = file.metadata.num_rows
         except pa.ArrowException as error:
@@ -69,10 +86,10 @@ class Dataset:
             raise UserError(f"{path} has {rows} rows, but the manifest says {part.rows}; make the dataset again")
 
 
-def read_parts(folder: Folder, parts: list[Part], columns: list[str] | None) -> Iterator[dict[str, Any]]:
-    """The rows of a folder's parts, one part after the other, read in batches. `columns` None: all."""
-    for part in parts:
-        with open_parquet(folder / part.path) as file:
+def read_files(paths: Iterable[Folder], columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    """The rows of Parquet files, one file after the other, read in batches. `columns` None: all."""
+    for path in paths:
+        with open_parquet(path) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                 yield from _rows_of(batch)
 
