@@ -33,10 +33,10 @@ from lengthen.finetune.checks import check_ranks
 from lengthen.finetune.estimate import memory_bytes, training_seconds
 from lengthen.finetune.failures import TrainingFailed, advice, check_diverged
 from lengthen.finetune.plan import training_plan
-from lengthen.finetune.rows import IGNORED, TokenRows, encode_rows
+from lengthen.finetune.rows import TokenRows, encode_rows
 from lengthen.finetune.schedule import learning_rate
 from lengthen.finetune.stage import recipe_of
-from lengthen.finetune.tokens import TokenData
+from lengthen.finetune.tokens import IGNORED, TokenData
 
 _DICE = random.Random(4)
 LENGTHS = [_DICE.randint(20, 400) for _ in range(203)]
@@ -150,6 +150,9 @@ def model_with_template(folder: Path, model: Path, template: str, end: str) -> P
     return folder
 
 
+ALL_ROWS = ["finetune.length_biased_selection=false", "finetune.max_similarity=1"]
+
+
 def encode(folder: Path, config: Path, data: Path, *settings: str) -> TokenRows:
     job = Job("finetune", load_config(config, list(settings)), folder / "out", 1, "")
     writer = DatasetWriter(job.output, ADAPTERS, Origin({}), job.config.store)
@@ -222,7 +225,7 @@ def test_every_token_is_trained_on_or_in_a_rejected_row(tmp_path: Path, config: 
     content = [expansion_row(n, "The river.", " ".join(["river"] * count).capitalize() + ".") for n, count in enumerate(words)]
     content[3]["expansion"] += " <|im_end|> and on."
     data = write(tmp_path / "data", EXPANSIONS, content)
-    rows = encode(tmp_path, config, data, "finetune.max_tokens_generator=80", "finetune.max_over_long_share=0.5")
+    rows = encode(tmp_path, config, data, "finetune.max_tokens_generator=80", "finetune.max_over_long_share=0.5", *ALL_ROWS)
     chat = Chat(load_config(config).model.path)
     from lengthen.common.engine.protocol import Prompt
 
@@ -447,11 +450,13 @@ def test_every_module_is_in_the_fingerprint_or_set_aside() -> None:
     package = Path(str(resources.files("lengthen.finetune")))
     modules = {f"lengthen.finetune.{file.stem}" for file in package.glob("*.py")}
     digested = {name for name in modules_of((stage.__name__, "lengthen.finetune.train"), stage.EXCLUDED) if name in modules}
-    programs = {f"lengthen.finetune.{name}" for name in ("__init__", "__main__", "merge", "torchrun")}  # no adapter is made by them
+    programs = {
+        f"lengthen.finetune.{name}" for name in ("__init__", "__main__", "encoder", "merge", "torchrun")
+    }  # they make no adapter, or run what is digested
     assert digested | set(stage.EXCLUDED) | programs == modules
     assert not digested & {*stage.EXCLUDED, *programs}
-    learned = "batches engine examples loop lora loss mixing outcome plan rows schedule sequence_parallel stage state tokens train"
-    assert digested == {f"lengthen.finetune.{name}" for name in learned.split()}
+    learned = "batches encoding engine examples loop lora loss mixing outcome plan rows schedule sequence_parallel stage state token_file"
+    assert digested == {f"lengthen.finetune.{name}" for name in (*learned.split(), "tokens", "train")}
 
 
 def train_refused(config: Path, data: Path, output: Path, *more: object) -> str:

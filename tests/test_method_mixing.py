@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import tiny
 from conftest import expansion_row, write
@@ -23,6 +22,7 @@ from lengthen.common.tables.definitions import ADAPTERS, EXPANSIONS
 from lengthen.finetune.examples import example
 from lengthen.finetune.mixing import datasets_in_use
 from lengthen.finetune.rows import encode_rows
+from lengthen.finetune.token_file import map_table
 
 
 def content(iteration: int, count: int) -> list[dict[str, Any]]:
@@ -53,8 +53,8 @@ def encoded(work: Job, datasets: list[Dataset], role: str, model: Path) -> tuple
     """(ids, texts that are learned) of the token rows."""
     chat = Chat(model)
     with DatasetWriter(work.output, ADAPTERS, Origin({}), Store()) as writer:
-        rows = pq.read_table(encode_rows(work, datasets_in_use(work, datasets), role, writer).train).to_pylist()
-    learned = [chat.tokenizer.decode([t for t in row["labels"] if t >= 0][:-1]) for row in rows]
+        rows = map_table(encode_rows(work, datasets_in_use(work, datasets), role, writer).train).to_pylist()
+    learned = [chat.tokenizer.decode(row["input_ids"][row["prompt_tokens"] : -1]) for row in rows]
     return [row["id"] for row in rows], learned
 
 

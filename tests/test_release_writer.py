@@ -19,6 +19,7 @@ from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables.definitions import ADAPTERS, DATASET
 from lengthen.finetune.rows import TokenRows, encode_rows
+from lengthen.finetune.token_file import map_table
 from score_datasets import write_scores
 from test_release_export import dataset_row
 
@@ -42,13 +43,13 @@ def test_the_writer_is_trained_only_on_queries_and_answers_of_the_train_split(tm
     with DatasetWriter(tmp_path / "w", ADAPTERS, Origin({}), settings.store) as writer:
         found = encode_rows(job, [open_dataset(data, DATASET)], "writer", writer)
         assert found.validation is not None
-        ids = [set(pq.read_table(path).column("id").to_pylist()) for path in (found.train, found.validation)]
-        first = pq.read_table(found.train).to_pylist()[0]
+        ids = [set(map_table(path).column("id").to_pylist()) for path in (found.train, found.validation)]
+        first = map_table(found.train).to_pylist()[0]
     rows = {row["id"]: row for row in open_dataset(data, DATASET).rows()}
     assert ids == [{name for name, row in rows.items() if row["split"] == split} for split in ("train", "test")]
     prompt, answer = Chat(model).encode_example(Prompt(rows[first["id"]]["query"]), rows[first["id"]]["response"])
     assert first["input_ids"] == prompt + answer
-    assert [label for label in first["labels"] if label != -100] == answer
+    assert first["prompt_tokens"] == len(prompt)
 
 
 def test_a_writer_is_never_trained_on_the_test_split_even_without_other_rows(tmp_path: Path, config: Path) -> None:

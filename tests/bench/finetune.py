@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from lengthen.finetune.batches import padding_share, training_steps
 from lengthen.finetune.plan import deepspeed_settings
-from lengthen.finetune.rows import IGNORED, SCHEMA
+from lengthen.finetune.token_file import SCHEMA, TokenFile
+from lengthen.finetune.tokens import TokenData
 
 BATCH = 4
 GROUPED = {"ours": None, "trl": "random", "trl-grouped": "group_by_length"}  # TRL's order of rows
@@ -43,10 +43,10 @@ def main() -> None:
         return
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in GROUPED}
     with tempfile.TemporaryDirectory() as folder:
-        tokens = write_rows(Path(folder) / "train.parquet", options.rows, options.model)
+        tokens = write_rows(Path(folder) / "train.arrow", options.rows, options.model)
         for number in range(options.rounds):
             for name in GROUPED:
-                found[name].append(speed(name, Path(folder) / f"{name}-{number}", Path(folder) / "train.parquet", options.model))
+                found[name].append(speed(name, Path(folder) / f"{name}-{number}", Path(folder) / "train.arrow", options.model))
                 print(f"round {number + 1}: {name} {found[name][-1][0]:,.0f} useful tokens/s, {found[name][-1][1]:.0%} padding", flush=True)
     rate = {name: statistics.median(useful for useful, _ in runs) for name, runs in found.items()}
     print(f"{options.rows} rows, {tokens:,} tokens: " + ", ".join(f"{name} {useful:,.0f}" for name, useful in rate.items()), end="")
@@ -62,9 +62,10 @@ def write_rows(path: Path, count: int, model: Path) -> int:
         length = int(100 * 16 ** rng.random())
         ids = [rng.randrange(100, vocabulary) for _ in range(length)]
         prompt = length * 2 // 5
-        rows.append({"id": str(number), "input_ids": ids, "labels": [IGNORED] * prompt + ids[prompt:]})
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
-    return sum(len(row["input_ids"]) for row in rows)
+        rows.append({"id": str(number), "input_ids": ids, "prompt_tokens": prompt})
+    with TokenFile(path) as file:
+        file.write(pa.RecordBatch.from_pylist(rows, SCHEMA))
+    return file.tokens
 
 
 def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, float]:
@@ -79,7 +80,7 @@ def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, floa
         raise SystemExit(done.stderr[-3000:])
     log: list[dict[str, Any]] = json.loads((folder / "outcome.json").read_text())["log"]
     if name == "ours":
-        lengths = pq.read_table(rows)["input_ids"].combine_chunks().value_lengths().to_pylist()
+        lengths = TokenData(rows).lengths
         steps = training_steps(lengths, 1, BATCH, BATCH, seed=1)
         tokens = [sum(lengths[row] for row in step.rows) for step in steps]
         log = [{"tokens": count, "seconds": count / row["tokens_per_second"]} for count, row in zip(tokens, log, strict=True)]
@@ -97,6 +98,11 @@ def plan(folder: Path, rows: Path, model: Path) -> dict[str, Any]:
         "train_batch_size": BATCH, "per_device_train_batch_size": BATCH, "sequence_parallel_size": 1, "max_grad_norm": 1.0,
         "learning_rate": 1e-4, "warmup_ratio": 0.1, "lr_scheduler_type": "cosine", "gradient_checkpointing": False, "lora": LORA,
     }  # fmt: skip
+
+
+def with_labels(row: dict[str, Any]) -> dict[str, Any]:
+    prompt = row["prompt_tokens"]
+    return {"labels": [-100] * prompt + row["input_ids"][prompt:]}
 
 
 def train_with_trl(folder: Path) -> None:
@@ -138,7 +144,7 @@ def train_with_trl(folder: Path) -> None:
     trainer = Counting(
         model=AutoModelForCausalLM.from_pretrained(settings["model"], dtype=torch.bfloat16),
         args=arguments,
-        train_dataset=Dataset.from_parquet(settings["train"]).remove_columns("id"),
+        train_dataset=Dataset.from_file(settings["train"]).map(with_labels, remove_columns=["id", "prompt_tokens"], keep_in_memory=True),
         processing_class=AutoTokenizer.from_pretrained(settings["model"]),
         peft_config=LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear"),
         callbacks=[Clock()],

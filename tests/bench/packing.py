@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder) / "train.parquet", options.rows, options.model)
-        data = TokenData(Path(folder) / "train.parquet")
-        model = AnswerLoss(lora.load(plan(Path(folder), Path(folder) / "train.parquet", options.model)))
+        write_rows(Path(folder) / "train.arrow", options.rows, options.model)
+        data = TokenData(Path(folder) / "train.arrow")
+        model = AnswerLoss(lora.load(plan(Path(folder), Path(folder) / "train.arrow", options.model)))
     steps = training_steps(data.lengths, 1, BATCH, BATCH, seed=1)
     grouped, packed = [], []
     for number in range(options.rounds):

@@ -71,7 +71,9 @@ class Finetune(Section):
     lr_scheduler_type: Literal["cosine", "linear", "constant"] = setting("cosine", "Learning rate after the warm-up. Paper: cosine.")
     max_grad_norm: NotNegative = setting(1.0, "Gradients are scaled down to this norm; 0: no clipping.")
     train_batch_size: Count = setting(8, "Rows in one step, over all devices. Paper: 1 per GPU on 8 GPUs.")
-    validation_share: float = setting(0.05, "Share of the rows that are used for the validation loss instead of training.", ge=0, lt=1)
+    validation_share: float = setting(
+        0.05, "Share of the instructions whose rows are used for the validation loss instead of training.", ge=0, lt=1
+    )
     runtime: Runtime = runtime_setting(Runtime(), "Devices, memory and speed.")
 
     @model_validator(mode="after")

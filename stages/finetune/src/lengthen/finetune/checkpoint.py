@@ -20,7 +20,7 @@ from lengthen.common.store.files import disk_errors, sync_folder, write_bytes
 from lengthen.common.store.paths import file_digest
 
 CHECKPOINTS, TRAINED = "checkpoints", "trained"
-FORMAT = 2  # of the files in them; raise it with any change, and older ones are not used
+FORMAT = 3  # of the files in them; raise it with any change, and older ones are not used
 _COMPLETE = "complete.json"
 _NEWEST = 2  # how many are not removed: the newest could turn out to be damaged
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import torch
-from lengthen.finetune.rows import IGNORED
+from lengthen.finetune.tokens import IGNORED
 from peft import PeftModel
 from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from lengthen.common.method.ids import row_random
 from lengthen.common.method.row_check import TEXTS, check_row
 from lengthen.common.process.errors import UserError
 from lengthen.common.stage.job import Job
-from lengthen.common.store.compaction import RowDigest
+from lengthen.common.stage.tasks import Task
+from lengthen.common.store.files import disk_errors
 from lengthen.common.store.reader import Dataset
 from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables.definitions import DATASET, EXPANSIONS
 from lengthen.common.tables.schema import Table
-from lengthen.common.text.prompt_text import check_prompt_text
+from lengthen.common.text.digest import text_digest
 from lengthen.common.text.rejection import Rejection
+from lengthen.finetune.encoding import BATCH_ROWS, EXAMPLES, EXAMPLES_FILE, encode_file
 from lengthen.finetune.examples import example
 from lengthen.finetune.mixing import row_to_learn, training_tasks
-
-if TYPE_CHECKING:
-    from lengthen.common.engine.chat import Chat
-
-SCHEMA = pa.schema({"id": pa.string(), "input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
-IGNORED = -100  # the label of a token that the loss leaves out
+from lengthen.finetune.token_file import TokenFile
 
 
 class TokenRows(NamedTuple):
@@ -37,41 +36,35 @@ class TokenRows(NamedTuple):
     validation_rows: int
     tokens: int  # of train: prompt, answer and end token
     validation_tokens: int
-    rejected_tokens: int  # of the rejected rows, had they been used
+    rejected_tokens: int  # of the rejected rows that were tokenized, had they been used
     longest: int
-    digest: str  # of all rows' tokens and labels, in order
+    digest: str  # of all rows, in order
 
 
 def encode_rows(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter) -> TokenRows:
-    """Write `train.parquet` and `validation.parquet` for this run; reject rows that can't be trained on, with their tokens.
+    """Write `train.arrow` and `validation.arrow` for this run; reject rows that can't be trained on, with their tokens.
+
+    Rows that are rejected for another reason than their tokens, such as by selection, are not tokenized: their tokens are 0. Of
+    all rows only `BATCH_ROWS` are in memory at once.
 
     Raises:
         UserError: a larger share of the rows is too long than the config allows.
     """
-    from lengthen.common.engine.chat import Chat  # transformers: only when there is something to encode
-
-    chat, table, allowed = Chat(job.config.model.path), table_of(role), max_tokens(job, role)
-    train: list[dict[str, Any]] = []
-    validation: list[dict[str, Any]] = []
-    too_long = selected = rejected_tokens = 0
-    for task in training_tasks(job, datasets, role):
-        row, unreadable = task.source, check_row(table, task.source, job.config.model.max_model_len)
-        encoded = {"input_ids": []} if unreadable else _encode(job, chat, row, role)
-        tokens = len(encoded["input_ids"])
-        rejection = unreadable or task.rejection or _check_encoded(chat, table, row, tokens, allowed)
-        selected += task.rejection is None
-        if rejection:
-            too_long += rejection.reason == "over_long"
-            rejected_tokens += tokens
-            writer.reject(task.id, task.parent_id, rejection._replace(tokens=tokens))
-        elif _is_for_validation(job, row, role):
-            validation.append(encoded)
-        else:
-            train.append(encoded)
-    _check_over_long_share(job, role, too_long, selected)
-    if not train and role != "writer":  # its test split is never trained on
-        train, validation = validation, []
-    return _write(writer.scratch, train, validation, rejected_tokens)
+    folder, allowed = writer.scratch, max_tokens(job, role)
+    too_long = rejected_tokens = 0
+    with disk_errors(folder), TokenFile(folder / "train.arrow") as train, TokenFile(folder / "validation.arrow") as validation:
+        count = _write_examples(job, datasets, role, writer)
+        for batch in encode_file(folder, count.examples, job.config.model.path):
+            tokens = pc.list_value_length(batch["input_ids"])
+            kept = pc.and_(pc.equal(batch["reason"], ""), pc.less_equal(tokens, allowed))
+            train.write(batch.filter(pc.and_(kept, pc.invert(batch["validation"]))))
+            validation.write(batch.filter(pc.and_(kept, batch["validation"])))
+            for task, rejection in _rejections(batch.filter(pc.invert(kept)), allowed):
+                too_long += rejection.reason == "over_long"
+                rejected_tokens += rejection.tokens
+                writer.reject(*task, rejection)
+    _check_over_long_share(job, role, too_long, count.selected)
+    return _token_rows(train, validation, rejected_tokens, role)
 
 
 def table_of(role: str) -> Table:
@@ -84,17 +77,50 @@ def max_tokens(job: Job, role: str) -> int:
     return settings.max_tokens_extender if role == "extender" else settings.max_tokens_generator
 
 
-def _encode(job: Job, chat: Chat, row: dict[str, Any], role: str) -> dict[str, Any]:
+class _Count(NamedTuple):
+    selected: int  # rows that selection has not left out
+    examples: int  # of them those that can be read
+
+
+def _write_examples(job: Job, datasets: list[Dataset], role: str, writer: DatasetWriter) -> _Count:
+    """Write the examples to be tokenized; reject the other rows."""
+    table, selected, examples = table_of(role), 0, 0
+    with pa.ipc.new_stream(writer.scratch / EXAMPLES_FILE, EXAMPLES) as stream:
+        tasks = training_tasks(job, datasets, role)
+        while some := list(islice(tasks, BATCH_ROWS)):
+            found = []
+            for task in some:
+                rejection = check_row(table, task.source, job.config.model.max_model_len) or task.rejection
+                selected += task.rejection is None
+                if rejection:
+                    writer.reject(task.id, task.parent_id, rejection)
+                else:
+                    found.append(_example(job, task, role))
+            examples += len(found)
+            if found:
+                stream.write_batch(pa.RecordBatch.from_pylist(found, EXAMPLES))
+    return _Count(selected, examples)
+
+
+def _example(job: Job, task: Task[dict[str, Any]], role: str) -> dict[str, Any]:
+    row = task.source
     learned = example(row_to_learn(job, row, role), role, job.config.finetune.drop_lines, job.config.seed)
-    prompt, answer = chat.encode_example(learned.prompt, learned.answer)
-    return {"id": row["id"], "input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer}
+    return {
+        "id": task.id,
+        "parent_id": task.parent_id,
+        "validation": _is_for_validation(job, row, role),
+        "prompt": learned.prompt.user,
+        "answer": learned.answer,
+        "texts": "".join(row[name] for name in TEXTS[table_of(role).name]),
+    }
 
 
-def _check_encoded(chat: Chat, table: Table, row: dict[str, Any], tokens: int, allowed: int) -> Rejection | None:
-    """Why a row that is selected can't be trained on, or None."""
-    if bad := check_prompt_text("".join(row[name] for name in TEXTS[table.name]), chat.control_tokens):
-        return bad
-    return Rejection("over_long", f"{tokens} tokens > {allowed}") if tokens > allowed else None
+def _rejections(batch: pa.RecordBatch, allowed: int) -> Iterator[tuple[tuple[str, str], Rejection]]:
+    """((id, parent id), why it can't be trained on) of encoded rows that are not used."""
+    lengths = pc.list_value_length(batch["input_ids"]).to_pylist()
+    for row, tokens in zip(batch.drop_columns(["input_ids"]).to_pylist(), lengths, strict=True):
+        reason, detail = (row["reason"], row["detail"]) if row["reason"] else ("over_long", f"{tokens} tokens > {allowed}")
+        yield (row["id"], row["parent_id"]), Rejection(reason, detail, tokens=tokens)
 
 
 def _check_over_long_share(job: Job, role: str, too_long: int, selected: int) -> None:
@@ -108,28 +134,26 @@ def _check_over_long_share(job: Job, role: str, too_long: int, selected: int) ->
 
 
 def _is_for_validation(job: Job, row: dict[str, Any], role: str) -> bool:
-    """The writer's are those of the release's test split, which it is never trained on."""
+    """Drawn by the instruction: another answer to one that is trained on would not show how well new ones are learned.
+
+    The writer's rows are those of the release's test split, which it is never trained on.
+    """
     if role == "writer":
         return bool(row["split"] == "test")
-    return row_random(job.config.seed, row["id"], "validation").random() < job.config.finetune.validation_share
+    return row_random(job.config.seed, row["instruction_id"], "validation").random() < job.config.finetune.validation_share
 
 
-def _write(folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]], rejected_tokens: int) -> TokenRows:
-    paths = folder / "train.parquet", folder / "validation.parquet"
-    for path, rows in zip(paths, (train, validation), strict=True):
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
-    lengths = [[len(row["input_ids"]) for row in rows] for rows in (train, validation)]
-    digest = RowDigest()
-    for row in train + validation:
-        digest.add(row)
+def _token_rows(train: TokenFile, validation: TokenFile, rejected_tokens: int, role: str) -> TokenRows:
+    if not train.rows and role != "writer":  # its test split is never trained on
+        train, validation = validation, train
     return TokenRows(
-        train=paths[0],
-        validation=paths[1] if validation else None,
-        rows=len(train),
-        validation_rows=len(validation),
-        tokens=sum(lengths[0]),
-        validation_tokens=sum(lengths[1]),
+        train=train.path,
+        validation=validation.path if validation.rows else None,
+        rows=train.rows,
+        validation_rows=validation.rows,
+        tokens=train.tokens,
+        validation_tokens=validation.tokens,
         rejected_tokens=rejected_tokens,
-        longest=max(lengths[0] + lengths[1], default=0),
-        digest=digest.hexdigest(),
+        longest=max(train.longest, validation.longest),
+        digest=text_digest(f"{train.hexdigest()} {validation.hexdigest()}"),
     )

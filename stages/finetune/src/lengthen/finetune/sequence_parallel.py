@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from deepspeed.runtime.sequence_parallel.ulysses_sp import UlyssesSPAttentionHF
-from lengthen.finetune.rows import IGNORED
+from lengthen.finetune.tokens import IGNORED
 from torch import Tensor
 from torch.nn.functional import pad
 

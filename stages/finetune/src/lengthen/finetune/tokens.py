@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import torch
-from lengthen.finetune.rows import IGNORED
+from lengthen.finetune.token_file import map_table
 from torch import Tensor
+
+IGNORED = -100  # the target of a token that the loss leaves out
 
 
 class TokenData:
-    """A file that `encode_rows` wrote. Tokens and labels stay in Arrow until a batch needs them.
+    """A file that `encode_rows` wrote. Tokens stay on the disk until a batch needs them.
 
     `lengths` are the tokens of each row, `answers` those of its answer and end token, which the loss covers.
     """
 
     def __init__(self, path: Path) -> None:
-        table = pq.read_table(path).combine_chunks()
-        self._ids, self._labels = (table.column(name).combine_chunks() for name in ("input_ids", "labels"))
-        self.lengths: list[int] = self._ids.value_lengths().to_pylist()
-        self.answers = [int((labels.values.to_numpy()[1:] != IGNORED).sum()) for labels in self._labels]
+        table = map_table(path)
+        self._ids = table.column("input_ids")
+        self.lengths: list[int] = pc.list_value_length(self._ids).to_pylist()
+        self._prompts: list[int] = table.column("prompt_tokens").to_pylist()
+        self.answers: list[int] = [length - prompt for length, prompt in zip(self.lengths, self._prompts, strict=True)]
 
     def batch(self, rows: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
         """(input_ids, targets), each [rows, longest], padded on the right. Without rows: a batch whose loss is 0.
@@ -30,7 +33,7 @@ class TokenData:
         shape = max(1, len(rows)), max((self.lengths[row] for row in rows), default=2)
         ids, targets = torch.zeros(shape, dtype=torch.int64), torch.full(shape, IGNORED)
         for index, row in enumerate(rows):
-            end = self.lengths[row]
+            end, prompt = self.lengths[row], self._prompts[row]  # a prompt is never empty: chat templates begin it
             ids[index, :end] = torch.tensor(self._ids[row].values.to_numpy())
-            targets[index, : end - 1] = torch.tensor(self._labels[row].values.to_numpy()[1:])
+            targets[index, prompt - 1 : end - 1] = ids[index, prompt:end]
         return ids.to(device), targets.to(device)
