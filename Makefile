@@ -237,7 +237,7 @@ test: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## the tests (TIER=ci: what CI
 torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each kind, a million rows
 	LENGTHEN_KILLS=1000 LENGTHEN_FAULTS=all $(BIN)/pytest tests/test_survival.py tests/test_faults.py -k 'random or failing'
 	LENGTHEN_TRAINING_KILLS=20 $(BIN)/pytest -m ci tests/test_finetune_resume.py
-	$(BIN)/pytest -s -m torture tests/test_torture.py
+	$(BIN)/pytest -s -m torture tests/test_torture.py tests/test_torture_encoding.py
 
 bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and of training: against plain TRL, and against packing
 	@$(BIN)/python tests/bench/check_speed.py

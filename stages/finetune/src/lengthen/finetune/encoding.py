@@ -83,7 +83,7 @@ def encode_example(example: dict[str, Any], model: str) -> dict[str, Any]:
     """One row of EXAMPLES to the columns of ENCODED that it lacks."""
     import numpy as np
 
-    chat = _chat(model)
+    chat = chat_of(model)
     prompt, answer = chat.encode_example(Prompt(example["prompt"]), example["answer"])
     bad = check_prompt_text(example["texts"], chat.control_tokens)
     return {
@@ -95,7 +95,8 @@ def encode_example(example: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 @cache
-def _chat(model: str) -> Chat:
+def chat_of(model: str) -> Chat:
+    """A model's tokenizer, loaded once in a process."""
     from lengthen.common.engine.chat import Chat  # transformers: only when there is something to encode
 
     return Chat(Path(model))
