@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from lengthen.common.process.cores import available_cores
 from lengthen.finetune.batches import padding_share, training_steps
 from lengthen.finetune.plan import deepspeed_settings
 from lengthen.finetune.token_file import SCHEMA, TokenFile
@@ -74,7 +75,7 @@ def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, floa
     program = ["-m", "lengthen.finetune.train", str(folder)] if name == "ours" else [__file__, "--trl", str(folder)]
     (folder / "plan.json").write_text(json.dumps(plan(folder, rows, model) | {"order": GROUPED[name]}))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", *program]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(os.cpu_count()), "TOKENIZERS_PARALLELISM": "false", "DS_ACCELERATOR": "cpu"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(available_cores()), "TOKENIZERS_PARALLELISM": "false", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])

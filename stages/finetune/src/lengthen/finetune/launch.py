@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
+from lengthen.common.process.cores import available_cores
 from lengthen.common.process.errors import EXIT_SIGINT, EXIT_SIGTERM, Stopped, TransientError, UserError
 from lengthen.common.process.progress import say
 from lengthen.common.stage.job import Job
@@ -82,7 +83,7 @@ def train_with_first_machine(job: Job, origin: Origin) -> None:
 
 
 def _environment(processes: int) -> dict[str, str]:
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    threads = str(max(1, available_cores() // processes))
     quiet = {"TOKENIZERS_PARALLELISM": "false", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # the latter: deterministic cuBLAS
     return {"OMP_NUM_THREADS": threads, **os.environ, **quiet}
 
