@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tiny
-from conftest import expansion_row, instruction_row, succeed, write
+from conftest import expansion_row, instruction_row, refused, succeed, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lengthen.common.config.engine import Model, Store
@@ -24,7 +24,8 @@ from lengthen.common.store.origin import Origin
 from lengthen.common.store.reader import open_dataset
 from lengthen.common.store.shards import Shard, seal
 from lengthen.common.store.writer import DatasetWriter
-from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS
+from lengthen.common.tables.definitions import EXPANSIONS, INSTRUCTIONS, RESPONSES
+from lengthen.common.text.rejection import Rejection
 from lengthen.expand.figures import FIGURES
 
 numbers = count()
@@ -109,3 +110,70 @@ def test_shards_of_an_unknown_stage_are_not_sealed(tmp_path: Path) -> None:
         writer.commit(Outcome(1))
     with pytest.raises(UserError, match="can be sealed"):
         seal(tmp_path, stage_figures)
+
+
+def written(tmp_path: Path, kept: int, rejected: int, allowed: float) -> Path:
+    """Shard 0 of 2, all of whose rows are rejected, and shard 1 with `kept` rows."""
+    for shard, good, bad in ((Shard(0, 2), 0, rejected), (Shard(1, 2), kept, 0)):
+        origin = Origin({"stage": "expand", "shard": str(shard)}, rows_of_all=kept + rejected)
+        with DatasetWriter(shard.folder(tmp_path), EXPANSIONS, origin, Store()) as writer:
+            for number in range(good):
+                writer.add(expansion_row(2 * number + shard.index, "A short text.", "A text that is longer."))
+            for number in range(bad):
+                writer.reject(f"{2 * number + shard.index:032x}", None, Rejection("loop", ""))
+                writer.check_rejected_share(bad, allowed)
+            writer.commit(Outcome(good + bad, allowed, FIGURES))
+    return tmp_path
+
+
+def test_a_shard_without_a_row_is_a_shard(tmp_path: Path, model: Path) -> None:
+    """Three rows for eight shards; each shard exits with 0, and sealed they are the unsharded dataset."""
+    tiny.write_config(tmp_path / "config.yaml", model, generate={"responses": 1})
+    write(tmp_path / "instructions", INSTRUCTIONS, [instruction_row(n, f"Write an essay about the year {1900 + n}.") for n in range(3)])
+    succeed("generate", *command(tmp_path, "generate", tmp_path))
+    for index in range(8):
+        succeed("generate", *command(tmp_path, "generate", tmp_path / "sharded"), "--shard", f"{index}/8")
+    shards = [read_manifest(Shard(index, 8).folder(tmp_path / "sharded" / "responses")) for index in range(8)]
+    assert sum(shard is not None and shard.rows_in == 0 and shard.parts == [] for shard in shards) >= 5
+    sealed, whole = seal(tmp_path / "sharded" / "responses", stage_figures), read_manifest(tmp_path / "responses")
+    assert whole is not None and (sealed.content_digest, sealed.summary) == (whole.content_digest, whole.summary)
+    assert len(list(open_dataset(tmp_path / "sharded" / "responses", RESPONSES).rows())) == 3
+    assert "already complete" in succeed("generate", *command(tmp_path, "generate", tmp_path / "sharded")).stderr
+
+
+def test_a_shard_whose_rows_are_all_rejected_is_complete_if_few_of_all_rows_are(tmp_path: Path) -> None:
+    sealed = seal(written(tmp_path, kept=8, rejected=2, allowed=0.2), stage_figures)
+    assert (sealed.rows_in, sealed.rows_out, sealed.rejected, sealed.max_rejected_share) == (10, 8, {"loop": 2}, 0.2)
+
+
+def test_a_shard_stops_when_it_alone_rejects_too_many_of_all_rows(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"3 of 11 rows were rejected, more than the allowed share 0\.2 \(loop 3\)"):
+        written(tmp_path, kept=8, rejected=3, allowed=0.2)
+
+
+def test_too_many_rejected_rows_of_all_shards_are_refused_by_the_seal(tmp_path: Path) -> None:
+    for index in range(2):
+        shard, origin = Shard(index, 2), Origin({"stage": "expand", "shard": f"{index}/2"}, rows_of_all=8)
+        with DatasetWriter(shard.folder(tmp_path), EXPANSIONS, origin, Store()) as writer:
+            for number in range(3):
+                writer.add(expansion_row(2 * number + index, "A short text.", "A text that is longer."))
+            writer.reject(f"{6 + index:032x}", None, Rejection("loop" if index else "cut", ""))
+            writer.commit(Outcome(4, 0.2, FIGURES))
+    with pytest.raises(UserError, match=r"2 of 8 rows were rejected, .* 0\.2 \(cut 1, loop 1\); .* a higher --max-rejected-share"):
+        seal(tmp_path, stage_figures)
+    assert read_manifest(tmp_path) is None
+    assert seal(tmp_path, stage_figures, 0.25).max_rejected_share == 0.25
+
+
+def test_a_dataset_without_a_row_is_refused_by_the_seal(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no row is left of 3 \(loop 3\)"):
+        seal(written(tmp_path, kept=0, rejected=3, allowed=1.0), stage_figures)
+
+
+@pytest.mark.parametrize("stage", ["generate", "expand"])
+def test_the_allowed_share_of_a_shard_is_of_the_rows_that_all_shards_have(unsharded: Path, tmp_path: Path, stage: str) -> None:
+    """Every row is rejected: a shard stops at the first that is too many for all rows together, not for its own."""
+    rows = read_manifest(unsharded / STAGES[stage][1]).rows_in  # type: ignore[union-attr]
+    strict = ["--set", f"{stage}.max_rejected_share=0.05", "--set", f"{stage}.attempts=1", "--set", "echo.cut_share=1.0"]
+    line = refused(stage, *command(unsharded, stage, tmp_path), "--shard", "1/4", *strict, "--set", "engine.rows_in_flight=1")
+    assert f"{rows // 20 + 1} of {rows} rows were rejected" in line

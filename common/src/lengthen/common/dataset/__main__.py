@@ -30,7 +30,10 @@ def verify(folder: Folder) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-def seal(folder: Folder) -> None:
+@click.option(
+    "--max-rejected-share", type=click.FloatRange(0, 1), help="Allowed share of rejected rows. Default: as in the shards' configs."
+)
+def seal(folder: Folder, max_rejected_share: float | None) -> None:
     """Write the manifest of FOLDER once all of its shards are complete."""
 
     def work() -> None:
@@ -38,7 +41,7 @@ def seal(folder: Folder) -> None:
         from lengthen.common.stage.describe import describe
         from lengthen.common.store.shards import seal as seal_shards
 
-        click.echo(f"{folder} sealed: {describe(seal_shards(folder, stage_figures))}")
+        click.echo(f"{folder} sealed: {describe(seal_shards(folder, stage_figures, max_rejected_share))}")
 
     with_exit_codes(work)
 

@@ -6,6 +6,7 @@ that makes or checks a row (`code_digest`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +44,15 @@ def origin_of(job: Job, recipe: Recipe) -> Origin:
     lineage = {f"input.{name}": str(dataset.folder) for name, dataset in recipe.inputs.items()}
     lineage |= {"model": str(job.model.path)} if job.engine != "echo" else {}
     lineage |= {"adapter": str(job.adapter_folder)} if job.adapter_folder else {}
-    return Origin(made, lineage)
+    return Origin(made, lineage, _rows_of_all_shards(job, recipe) if job.shard else None)
+
+
+def _rows_of_all_shards(job: Job, recipe: Recipe) -> float:
+    """Of a stage that makes the same number of rows from each input row; otherwise infinite, so that no shard stops early."""
+    samples = {"generate": job.config.generate.responses, "expand": job.config.expand.extensions}.get(job.stage)
+    if samples is None:
+        return math.inf
+    return samples * sum(min(dataset.manifest.rows_out, job.limit or math.inf) for dataset in recipe.inputs.values())
 
 
 def _engine_modules(engine: str) -> tuple[str, ...]:

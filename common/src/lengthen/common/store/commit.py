@@ -39,7 +39,7 @@ def build_manifest(
     """Sort the journals of rows and rejected rows into parts, and describe them.
 
     Raises:
-        UserError: no row is left, or more rows are rejected than the allowed share.
+        UserError: no row is left (of a dataset that is no shard), or more rows are rejected than the allowed share.
     """
     rows, rejected = journals
     reasons = count_reasons(rejected)
@@ -48,7 +48,9 @@ def build_manifest(
     rows_out = sum(part.rows for part in parts) if outcome.rows_used is None else outcome.rows_used
     if outcome.rows_in != rows_out + reasons.total():
         raise RuntimeError(f"{outcome.rows_in} rows in, but {rows_out} out and {reasons.total()} rejected: a row was lost")
-    check_rejected_share(folder, outcome.rows_in, rows_out, reasons, outcome.max_rejected_share)
+    rows_of_all = outcome.rows_in if origin.rows_of_all is None else origin.rows_of_all
+    rows_left = rows_out if origin.rows_of_all is None else None
+    check_rejected_share(folder, rows_of_all, rows_left, reasons, outcome.max_rejected_share)
     tokens = sum(_count_tokens(folder, written, kind) for written, kind in ((parts, table), (rejected_parts, rejected.table)))
     figures = outcome.figures
     return Manifest(
@@ -66,6 +68,7 @@ def build_manifest(
         summary=figures.of(_read_rows(folder, parts, list(figures.columns)), tokens) if outcome.summary is None else outcome.summary,
         timings={"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), **timings()},
         environment=environment(),
+        max_rejected_share=outcome.max_rejected_share,
     )
 
 
@@ -80,11 +83,14 @@ def count_faults(reasons: Counter[str]) -> int:
     return reasons.total() - reasons[SELECTED_OUT]
 
 
-def check_rejected_share(folder: Folder, rows_in: int, rows_out: int | None, reasons: Counter[str], allowed: float) -> None:
+def check_rejected_share(
+    folder: Folder, rows_in: float, rows_out: int | None, reasons: Counter[str], allowed: float, *, advice: str = ""
+) -> None:
     """Stop a stage that rejects too many rows.
 
     Args:
-        rows_out: rows that are left; None while the stage is running.
+        rows_out: rows that are left; None while the stage is running, and for a shard.
+        advice: what the user can do; by default what applies to a stage.
 
     Raises:
         UserError: no row is left, or more rows are rejected than the allowed share; the message counts the reasons.
@@ -93,12 +99,12 @@ def check_rejected_share(folder: Folder, rows_in: int, rows_out: int | None, rea
     if rows_out == 0:
         raise UserError(
             f"{folder}: no row is left of {rows_in} ({counts or 'the input is empty'}); "
-            f"look at the rejected texts in {folder / '.work'}, then relax that filter, or give more rows"
+            + (advice or f"look at the rejected texts in {folder / '.work'}, then relax that filter, or give more rows")
         )
     if count_faults(reasons) > allowed * rows_in:
         raise UserError(
             f"{folder}: {count_faults(reasons)} of {rows_in} rows were rejected, more than the allowed share {allowed} ({counts}); "
-            f"look at the texts in {folder / '.work'}, then relax that filter, correct the input, or raise max_rejected_share"
+            + (advice or f"look at the texts in {folder / '.work'}, then relax that filter, correct the input, or raise max_rejected_share")
         )
 
 

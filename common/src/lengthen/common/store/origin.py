@@ -19,6 +19,8 @@ class Origin:
 
     fingerprint: dict[str, Any]
     lineage: dict[str, Any] = field(default_factory=dict)
+    # Of a shard: the rows of all shards together. It may end without a row, and the allowed share of rejected rows is of all rows.
+    rows_of_all: float | None = None
 
 
 def completed(folder: Folder, origin: Origin, overwrite: bool) -> Manifest | None:

@@ -1,13 +1,14 @@
 """Shards: a dataset written by n independent processes, and sealed when all are complete.
 
-A row belongs to shard `id mod n` (ids are hashes), so shards need no coordination. A sealed dataset has the same rows, fingerprint
-and content digest as one that a single process wrote.
+A row belongs to shard `id mod n` (ids are hashes), so shards need no coordination, and of few rows a shard may have none. A sealed
+dataset has the same rows, fingerprint and content digest as one that a single process wrote.
 """
 
 from __future__ import annotations
 
 import heapq
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 
 from lengthen.common.process.environment import environment
 from lengthen.common.process.errors import TransientError, UserError
+from lengthen.common.store.commit import check_rejected_share
 from lengthen.common.store.compaction import RowDigest
 from lengthen.common.store.figures import Figures, Row
 from lengthen.common.store.files import create_exclusively
@@ -52,20 +54,23 @@ class Shard:
         return dataset / f"shard-{self.index}-of-{self.count}"
 
 
-def seal(folder: Folder, figures_of: Callable[[Manifest], Figures]) -> Manifest:
+def seal(folder: Folder, figures_of: Callable[[Manifest], Figures], max_rejected_share: float | None = None) -> Manifest:
     """Write the manifest of a dataset whose shards are all complete.
 
     Args:
         folder: the dataset's folder, with the shards in it.
         figures_of: from a shard's manifest to the figures of the stage that wrote it.
+        max_rejected_share: of all rows; None: as the shards' runs allowed (if they differ, the largest).
 
     Raises:
-        UserError: no shards; different shard counts; a shard that is incomplete or has other settings; or Parquet files beside the shards.
+        UserError: no shards; different shard counts; a shard that is incomplete or has other settings; Parquet files beside the shards;
+            no row is left, or more rows are rejected than the allowed share.
     """
     if manifest := read_manifest(folder):
         return manifest
     datasets = _shards(folder)
     manifests = [dataset.manifest for dataset in datasets]
+    rows_in, rows_out, rejected, allowed = _check_rejected_share(folder, manifests, max_rejected_share)
     figures, tokens = figures_of(manifests[0]), sum(manifest.tokens for manifest in manifests)
 
     def merged(columns: list[str] | None) -> Iterator[Row]:
@@ -79,9 +84,9 @@ def seal(folder: Folder, figures_of: Callable[[Manifest], Figures]) -> Manifest:
         version=manifests[0].version,
         parts=[_with_shard_path(dataset, part) for dataset in datasets for part in dataset.manifest.parts],
         rejected_parts=[_with_shard_path(dataset, part) for dataset in datasets for part in dataset.manifest.rejected_parts],
-        rows_in=sum(manifest.rows_in for manifest in manifests),
-        rows_out=sum(manifest.rows_out for manifest in manifests),
-        rejected=_sum_by_key([manifest.rejected for manifest in manifests]),
+        rows_in=rows_in,
+        rows_out=rows_out,
+        rejected=rejected,
         content_digest=digest.hexdigest(),
         fingerprint=_without_shard(manifests[0]),
         lineage=manifests[0].lineage,
@@ -90,10 +95,23 @@ def seal(folder: Folder, figures_of: Callable[[Manifest], Figures]) -> Manifest:
         timings=_sum_by_key([{k: v for k, v in manifest.timings.items() if k != "finished_at"} for manifest in manifests])
         | {"finished_at": datetime.now(UTC).isoformat(timespec="seconds")},
         environment=environment(),
+        max_rejected_share=allowed,
     )
     if not _create(folder / MANIFEST, manifest.to_json()):
         raise TransientError(f"{folder} was sealed by another process in the meantime; run the same command again")
     return manifest
+
+
+def _check_rejected_share(folder: Folder, shards: list[Manifest], allowed: float | None) -> tuple[int, int, dict[str, int], float]:
+    """Rows in, rows out, rejected rows by reason, and the allowed share, of all shards. Raises as `seal`."""
+    rows_in, rows_out = sum(shard.rows_in for shard in shards), sum(shard.rows_out for shard in shards)
+    rejected = _sum_by_key([shard.rejected for shard in shards])
+    allowed = max(shard.max_rejected_share for shard in shards) if allowed is None else allowed
+    advice = f"look at the rejected texts in {folder}/shard-*/.rejected, then make the dataset again with other settings or more rows"
+    if rows_out:
+        advice += ", or seal it with a higher --max-rejected-share"
+    check_rejected_share(folder, rows_in, rows_out, Counter(rejected), allowed, advice=advice)
+    return rows_in, rows_out, rejected, allowed
 
 
 def _shards(folder: Folder) -> list[Dataset]:

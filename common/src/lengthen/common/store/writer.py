@@ -115,8 +115,9 @@ class DatasetWriter:
         self._faults += rejection.reason != SELECTED_OUT
         self.done.add(row)
 
-    def check_rejected_share(self, rows_in: int, allowed: float) -> None:
+    def check_rejected_share(self, rows_in: float, allowed: float) -> None:
         """Raises: UserError: more rows are rejected than allowed; the message counts the reasons."""
+        rows_in = rows_in if self.origin.rows_of_all is None else self.origin.rows_of_all
         if self._faults > allowed * rows_in:
             self.flush()
             check_rejected_share(self.folder, rows_in, None, count_reasons(self._rejected), allowed)
