@@ -10,9 +10,12 @@ CONFIG ?= configs/laptop.yaml
 RUN ?= runs/$(basename $(notdir $(CONFIG)))
 ENGINE ?= vllm
 FLAVOR ?= cpu
-# Where stages run: on this machine (local), or as pods on the cluster that kubectl points at (argo). The next five are for argo.
+# Where stages run: on this machine (local), or as pods on the cluster that kubectl points at (argo).
 RUNNER ?= local
+# Processes that share the rows of generate, expand and evaluate; each has its own engine.tensor_parallel_size GPUs, or on a CPU an equal
+# part of the cores. On this machine they run side by side, as many as it has GPUs or cores; on a cluster they are pods.
 SHARDS ?= 1
+# The next four are for argo.
 NODES ?= 1
 STORE ?= /runs
 MODEL_SOURCE ?=
@@ -36,6 +39,10 @@ ifeq ($(ITERATIONS),)
 $(error N must be a number from 1 on, not "$(N)")
 endif
 
+ifeq ($(shell seq 1 $(SHARDS)),)
+$(error SHARDS must be a number from 1 on, not "$(SHARDS)")
+endif
+
 ifeq ($(filter $(RUNNER),local argo),)
 $(error RUNNER must be local or argo, not "$(RUNNER)")
 endif
@@ -43,6 +50,7 @@ endif
 .PHONY: help
 help: ## this list
 	@echo "make <target> [N=1] [CONFIG=configs/laptop.yaml] [RUN=runs/laptop] [ENGINE=vllm|openai|echo]"
+	@echo "  SHARDS=8: generate, expand and evaluate on 8 GPUs of this machine at the same time (on a CPU: on 8 parts of its cores)"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 # --- environment and model -------------------------------------------------------------------------------------------
@@ -78,9 +86,21 @@ stage = $(call common,$(1),$(2)) --engine $(ENGINE)
 # An adapter of the iteration before, from the second iteration on.
 adapter = $(if $(filter-out 1,$(1)),--adapter $(call iter,$(call before,$(1)))/$(2))
 
+# $(call sharded,DIR,COMMAND): a stage's command, or with SHARDS its shards side by side and their seal (+: Make runs it with -n too).
+sharded = $(if $(and $(filter local,$(RUNNER)),$(filter-out 1,$(SHARDS))),+OUTPUT='$(1)' COMMAND='$(subst ','\'',$(2))' \
+  $(MAKE) --no-print-directory --jobs $(SHARDS) --keep-going -f stages/shards.mk SHARDS=$(SHARDS),$(2))
+# $(call scores,K,DIR,OPTIONS), and the other commands that can have shards. Variables, because Make joins their lines, not a recipe's.
+scores = $(call sharded,$(2),$(call stage,evaluate,$(1)) $(3) --output $(2) $(if $(BENCHMARK),--benchmark $(BENCHMARK)))
+responses = $(call sharded,$(call iter,$(1))/responses,$(call stage,generate,$(1)) --input $(call iter,$(1))/instructions \
+  --output $(call iter,$(1))/responses $(call adapter,$(1),generator))
+expansions = $(call sharded,$(call iter,$(1))/expansions,$(call stage,expand,$(1)) --input $(call iter,$(1))/responses \
+  --output $(call iter,$(1))/expansions $(call adapter,$(1),extender))
+quality = $(call sharded,$(call iter,$(1))/quality,$(call stage,evaluate,$(1)) --input $(call iter,$(1))/expansions \
+  --output $(call iter,$(1))/quality)
+
 .PHONY: baseline
 baseline: $(NEEDS)
-	@$(call stage,evaluate,0) --output $(call iter,0)/scores $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+	@$(call scores,0,$(call iter,0)/scores)
 
 define iteration_rules
 .PHONY: augment-$(1) generate-$(1) expand-$(1) generator-$(1) extender-$(1) finetune-$(1) evaluate-$(1) quality-$(1) \
@@ -91,12 +111,10 @@ augment-$(1): $(NEEDS) $(if $(filter-out 1,$(1)),augment-$(call before,$(1)))
 	  $(foreach k,$(call earlier,$(1)),--input $(call iter,$(k))/instructions)
 
 generate-$(1): augment-$(1) $(if $(filter-out 1,$(1)),generator-$(call before,$(1)))
-	@$(call stage,generate,$(1)) --input $(call iter,$(1))/instructions --output $(call iter,$(1))/responses \
-	  $(call adapter,$(1),generator)
+	@$(call responses,$(1))
 
 expand-$(1): generate-$(1) $(if $(filter-out 1,$(1)),extender-$(call before,$(1)))
-	@$(call stage,expand,$(1)) --input $(call iter,$(1))/responses --output $(call iter,$(1))/expansions \
-	  $(call adapter,$(1),extender)
+	@$(call expansions,$(1))
 
 generator-$(1): expand-$(1)
 	@$(call common,finetune,$(1)) --role generator --input $(call iter,$(1))/expansions --output $(call iter,$(1))/generator \
@@ -109,11 +127,10 @@ extender-$(1): expand-$(1)
 finetune-$(1): generator-$(1) extender-$(1)
 
 quality-$(1): expand-$(1)
-	@$(call stage,evaluate,$(1)) --input $(call iter,$(1))/expansions --output $(call iter,$(1))/quality
+	@$(call quality,$(1))
 
 evaluate-$(1): generator-$(1) baseline
-	@$(call stage,evaluate,$(1)) --adapter $(call iter,$(1))/generator --output $(call iter,$(1))/scores \
-	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+	@$(call scores,$(1),$(call iter,$(1))/scores,--adapter $(call iter,$(1))/generator)
 
 summary-$(1): $(foreach k,$(call earlier,$(1)) $(1),evaluate-$(k) extender-$(k))
 	@$(BIN)/python -m lengthen.evaluate.summary $(RUN) --iteration $(1)
@@ -148,9 +165,10 @@ release-instructions: summary-$(N)
 	@$(call stage,augment,$(AFTER)) --release --output $(RELEASE)/instructions $(if $(BENCHMARK),--benchmark $(BENCHMARK)) \
 	  $(foreach k,$(ITERATIONS),--input $(call iter,$(k))/instructions)
 
+release_responses = $(call stage,generate,$(AFTER)) --input $(RELEASE)/instructions --output $(RELEASE)/responses \
+  --adapter $(call iter,$(N))/generator
 release-responses: release-instructions
-	@$(call stage,generate,$(AFTER)) --input $(RELEASE)/instructions --output $(RELEASE)/responses \
-	  --adapter $(call iter,$(N))/generator
+	@$(call sharded,$(RELEASE)/responses,$(release_responses))
 
 # Of two near duplicates the one in the earlier input stays, so the longest come first.
 release-dataset: release-responses
@@ -162,8 +180,7 @@ release-writer: release-dataset
 	@$(call common,finetune,$(AFTER)) --role writer --input $(RELEASE)/dataset --output $(RELEASE)/writer
 
 release-scores: release-writer
-	@$(call stage,evaluate,$(AFTER)) --adapter $(RELEASE)/writer --output $(RELEASE)/scores \
-	  $(if $(BENCHMARK),--benchmark $(BENCHMARK))
+	@$(call scores,$(AFTER),$(RELEASE)/scores,--adapter $(RELEASE)/writer)
 
 quality: quality-$(N) ## a judge's grades of iteration N's expansions (evaluate.judge), which a release goes by
 

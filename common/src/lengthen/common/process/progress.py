@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from lengthen.common.process.devices import beside_other_shards
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -38,7 +39,7 @@ class StageProgress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> StageProgress:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not beside_other_shards():  # the bars of several processes would overwrite each other
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
             self._bar = Progress(TextColumn("{task.description}"), *columns, console=console)
             self._task = self._bar.add_task(self.stage, total=self.total, completed=self.done, note="")

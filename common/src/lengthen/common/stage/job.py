@@ -37,6 +37,11 @@ class Job:
     dry_run: bool = False
 
     @property
+    def name(self) -> str:
+        """For messages, such as `generate 0/4`: several shards may write to one terminal."""
+        return f"{self.stage} {self.shard}" if self.shard else self.stage
+
+    @property
     def folder(self) -> Folder:
         """Where this process writes: the output, or its shard's folder in it."""
         return self.shard.folder(self.output) if self.shard else self.output

@@ -43,7 +43,7 @@ async def make_rows(
             writer.check_rejected_share(total, max_rejected_share)
             progress.advance(worked=not isinstance(outcome, Rejection) or outcome.attempts > 0)
 
-    with StageProgress(job.stage, total, len(writer.done)) as progress:
+    with StageProgress(job.name, total, len(writer.done)) as progress:
         await run_together([worker() for _ in range(job.config.engine.rows_in_flight)], writer, progress)
 
 

@@ -24,7 +24,8 @@ from lengthen.common.stage.job import Job
 from lengthen.common.stage.signals import stopping_on_signals
 from lengthen.common.store.commit import Outcome
 from lengthen.common.store.manifest import Manifest, read_manifest
-from lengthen.common.store.origin import Origin, completed
+from lengthen.common.store.origin import WORK, Origin, completed
+from lengthen.common.store.paths import read_json
 from lengthen.common.store.writer import DatasetWriter
 
 MIN_ANSWER_TOKENS = 32  # that a prompt must leave free in the context
@@ -54,7 +55,7 @@ def run_stage(job: Job, recipe: Recipe, prepare: Callable[[], Plan]) -> None:
     plan = prepare()
     if job.dry_run:
         figures = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plan.figures.items())
-        say(f"{job.stage} would write {job.output}: {figures}")
+        say(f"{job.name} would write {job.output}: {figures}")
         return
     overwrite = job.overwrite or plan.restarts
     with (
@@ -62,7 +63,7 @@ def run_stage(job: Job, recipe: Recipe, prepare: Callable[[], Plan]) -> None:
         DatasetWriter(job.folder, recipe.table, origin, job.config.store, overwrite, replays=plan.replays) as writer,
     ):
         manifest = writer.commit(plan.work(writer))
-    say(f"{job.stage}: {job.folder} complete: {describe(manifest)}")
+    say(f"{job.name}: {job.folder} complete: {describe(manifest)}")
     plan.after(manifest)
 
 
@@ -89,7 +90,7 @@ def with_engine(
             return
         began = time.monotonic()
         async with open_engine(job.engine, job.config, [job.adapter] if job.adapter else [], with_base) as engine:
-            say(f"{job.stage}: engine {job.engine} ready after {time.monotonic() - began:.0f} s")
+            say(f"{job.name}: engine {job.engine} ready after {time.monotonic() - began:.0f} s")
             _check_context(job, engine, prompts)
             await work(RecordedEngine(engine, writer.calls, job.adapter))
 
@@ -102,10 +103,14 @@ def _is_complete(job: Job, origin: Origin) -> bool:
     manifest = completed(job.folder, origin, job.overwrite)
     if job.shard and manifest is None and read_manifest(job.output):
         raise UserError(f"{job.output} is already complete, but was not made of these shards; give another --output")
+    if job.shard and manifest is None and read_json(job.output / WORK / "fingerprint.json"):
+        raise UserError(
+            f"{job.output} was started without shards; finish it without --shard (make: without SHARDS), or give another --output"
+        )
     if not job.shard and manifest is None and any(job.output.glob("shard-*")):
         raise UserError(f"{job.output} has shards; seal them with `python -m lengthen.common.dataset seal`, or give another --output")
     if manifest:
-        say(f"{job.stage}: {job.folder} is already complete ({manifest.rows_out} rows)")
+        say(f"{job.name}: {job.folder} is already complete ({manifest.rows_out} rows)")
     return manifest is not None
 
 

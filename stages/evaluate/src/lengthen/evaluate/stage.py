@@ -55,7 +55,7 @@ def evaluate(job: Job, benchmark: Path | None, data: Folder | None) -> None:
         is_self_judge = judge_settings is not None and judge_settings.url is None
 
         def work(writer: DatasetWriter) -> Outcome:
-            say("evaluate: " + _description(items))
+            say(f"{job.name}: {_description(items)}")
 
             async def scores(engine: RecordedEngine) -> None:
                 judge = _judge(job, judge_settings, engine) if judge_settings else None
