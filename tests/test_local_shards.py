@@ -21,7 +21,8 @@ from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.shards import Shard
 from lengthen.common.tables.definitions import INSTRUCTIONS
 
-SLOW = {"echo": {"words": 40, "latency_seconds": 0.2}, "engine": {"rows_in_flight": 1}, "store": {"flush_rows": 1, "flush_seconds": 0.05}}
+SLOW = {"echo": {"words": 40, "latency_seconds": 0.3}, "store": {"flush_rows": 1, "flush_seconds": 0.05}}
+ONE_BY_ONE = "--set engine.rows_in_flight=1"  # so that the shards are still at work when the signal is sent
 
 
 def started(*arguments: object, **variables: str) -> subprocess.Popen[str]:
@@ -103,7 +104,7 @@ def test_of_four_shards_one_is_empty_and_one_is_killed_and_the_same_command_fini
     variables = {"OUTPUT": str(output), "COMMAND": shlex.join([sys.executable, "-m", "lengthen.generate", *given, str(output)])}
     arguments = ("--jobs", 4, "--keep-going", "-f", "stages/shards.mk", "SHARDS=4")
 
-    process = started(*arguments, **variables)
+    process = started(*arguments, **variables | {"COMMAND": f"{variables['COMMAND']} {ONE_BY_ONE}"})
     wait_for_rows(shards[1])
     os.kill(process_of("1/4", output), signal.SIGKILL)
     stderr = process.communicate(timeout=120)[1]
@@ -123,7 +124,8 @@ def test_ctrl_c_stops_all_shards_and_what_they_made_is_saved(tmp_path: Path, mod
     arguments = ["generate", f"CONFIG={config}", f"RUN={tmp_path / 'run'}", "ENGINE=echo"]
     output = tmp_path / "run" / "iter-01" / "responses"
     shards = [Shard(index, 2).folder(output) for index in range(2)]
-    process = started(*arguments, "SHARDS=2")
+    made("augment", *arguments[1:])
+    process = started(*arguments, "SHARDS=2", f"OPTIONS={ONE_BY_ONE}")
     wait_for_rows(*shards)
     os.killpg(process.pid, signal.SIGINT)
     stderr = process.communicate(timeout=60)[1]
