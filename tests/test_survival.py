@@ -129,7 +129,10 @@ def tables(name: str) -> Any:
 def test_a_resumed_stage_does_not_repeat_an_engine_call_in_the_journal(
     uninterrupted_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Engine calls: those in the journal before the kill and those after it are together the calls of an uninterrupted run."""
+    """Engine calls: those in the journal before the kill and those after it are together the calls of an uninterrupted run.
+
+    Which attempts begin ahead depends on the moment: tests/test_attempts.py tests these.
+    """
     from lengthen.common.engine import echo
 
     requested: list[int] = []
@@ -140,9 +143,14 @@ def test_a_resumed_stage_does_not_repeat_an_engine_call_in_the_journal(
         return await complete(self, prompt, sampling, **rest)
 
     monkeypatch.setattr(echo.EchoEngine, "complete", counting)
-    succeed("expand", *command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "whole"))
+    patient = ["--set", "engine.attempts_ahead=false"]
+    whole, killed = (
+        [*command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / name), *patient]
+        for name in ("whole", "killed")
+    )
+    succeed("expand", *whole)
     all_calls = sorted(requested)
-    process = start("expand", command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "killed"))
+    process = start("expand", killed)
     journal = tmp_path / "killed" / "expansions" / ".work"
     while len(list(journal.glob("calls-*.parquet"))) < 4:
         time.sleep(0.02)
@@ -151,7 +159,7 @@ def test_a_resumed_stage_does_not_repeat_an_engine_call_in_the_journal(
     journalled = set(_call_seeds(journal))
     assert journalled
     requested.clear()
-    succeed("expand", *command(uninterrupted_run, uninterrupted_run / "config.yaml", "expand", tmp_path / "killed"))
+    succeed("expand", *killed)
     assert len(requested) == len(set(requested))
     assert sorted([*requested, *journalled]) == all_calls
     manifest = read_manifest(tmp_path / "killed" / "expansions")

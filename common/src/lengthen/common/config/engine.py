@@ -36,6 +36,11 @@ class Engine(Section):
 
     rows_in_flight: Count = runtime_setting(256, "Rows processed at the same time; each has one request in the engine at a time.")
     max_num_seqs: Count = runtime_setting(256, "Requests that vLLM decodes at the same time.")
+    attempts_ahead: bool = runtime_setting(
+        True,
+        "When no row waits, free places get further attempts of the rows that are left. The last rows are done sooner, and are the "
+        "same; attempts that turn out unneeded cost tokens. false where each token is paid for.",
+    )
     enforce_eager: bool = runtime_setting(True, "false compiles the model: a start of about a minute, then more tokens per second.")
     cpu_kvcache_space_gib: Count = runtime_setting(4, "KV cache on a CPU, in GiB; vLLM's VLLM_CPU_KVCACHE_SPACE.")
     gpu_memory_utilization: Share = runtime_setting(0.9, "Share of each GPU's memory that vLLM may use.")

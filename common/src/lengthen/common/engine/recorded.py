@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
+from lengthen.common.engine.attempts import Attempts
 from lengthen.common.engine.protocol import Completion, Engine, Prompt, SamplingParameters, WatchFunction
 from lengthen.common.model.adapter import Adapter
-from lengthen.common.store.call_log import CallLog, FinishedCall
+from lengthen.common.store.call_log import UNNEEDED, CallLog, FinishedCall
+
+
+class Unneeded(Exception):
+    """Ends an attempt that turned out unneeded."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +26,24 @@ class RecordedEngine:
     engine: Engine | None
     log: CallLog
     adapter: Adapter | None = None
+    attempts: Attempts = field(default_factory=Attempts)
 
     def row(self, row: str) -> RowEngine:
         return RowEngine(self, row)
 
 
-@dataclass(frozen=True)
+@dataclass
 class RowEngine:
-    """The engine for one row. `call` names a call within the row. A call that an earlier run finished is not repeated."""
+    """The engine for one row, or one attempt at it. `call` names a call within the row. A call that an earlier run finished is not
+    repeated."""
 
     recorded: RecordedEngine
     row: str
+    tokens: int = 0  # of its finished calls, including those of earlier runs
+    unneeded: bool = False  # the running call is aborted at its next token, and no other is made: `Unneeded` is raised
+
+    def __deepcopy__(self, memo: object) -> RowEngine:
+        return self  # a request that is retried copies its watch: the copy still belongs to this attempt
 
     @property
     def engine(self) -> Engine:
@@ -48,6 +61,7 @@ class RowEngine:
 
     async def complete(self, call: str, prompt: Prompt, sampling: SamplingParameters, *, watch: WatchFunction | None = None) -> Completion:
         """See `Engine.complete`."""
+        watch = partial(self._watch, watch)
         return await self.once(call, lambda: self.engine.complete(prompt, sampling, adapter=self.recorded.adapter, watch=watch))
 
     async def score(self, call: str, prompt: Prompt, continuations: list[str]) -> list[float]:
@@ -62,9 +76,18 @@ class RowEngine:
     async def once(self, call: str, make: Callable[[], Awaitable[Completion]]) -> Completion:
         """The result of a call: from an earlier run, or made now and recorded."""
         log = self.recorded.log
+        if self.unneeded:
+            raise Unneeded
         if known := log.take(self.row, call):
-            return Completion(*known)
-        async with log.admitted():
-            completion = await make()
-        log.add(self.row, call, FinishedCall(completion.text, completion.tokens, completion.finish_reason))
+            completion = Completion(*known)
+        else:
+            async with log.admitted():
+                completion = await make()
+            log.add(self.row, call, FinishedCall(completion.text, completion.tokens, completion.finish_reason))
+        if completion.finish_reason == UNNEEDED:
+            raise Unneeded
+        self.tokens += completion.tokens
         return completion
+
+    def _watch(self, watch: WatchFunction | None, piece: str) -> str | None:
+        return UNNEEDED if self.unneeded else watch(piece) if watch else None

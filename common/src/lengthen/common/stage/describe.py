@@ -12,10 +12,10 @@ WIDTH = 100  # characters of a line
 
 def describe(manifest: Manifest) -> str:
     """Rows in, out and rejected by reason, tokens and time; then the summary's figures, and one line for each histogram."""
-    rejected = sum(manifest.rejected.values())
-    lines = [
-        f"{manifest.rows_in} rows in, {manifest.rows_out} out, {rejected} rejected; {manifest.tokens:,} tokens, {manifest.seconds:.0f} s"
-    ]
+    rejected, ahead = sum(manifest.rejected.values()), manifest.timings.get("tokens_ahead")
+    counts = f"{manifest.rows_in} rows in, {manifest.rows_out} out, {rejected} rejected"
+    tokens = f"{manifest.tokens:,} tokens" + (f" and {ahead:,} of unneeded attempts" if ahead else "")
+    lines = [f"{counts}; {tokens}, {manifest.seconds:.0f} s"]
     if rejected:
         lines.append(_line("rejected", manifest.rejected, by_count=True))
     numbers = {name: value for name, value in manifest.summary.items() if isinstance(value, int | float)}

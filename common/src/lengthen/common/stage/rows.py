@@ -42,6 +42,7 @@ async def make_rows(
             record(writer, task, outcome)
             writer.check_rejected_share(total, max_rejected_share)
             progress.advance(worked=not isinstance(outcome, Rejection) or outcome.attempts > 0)
+        engine.attempts.fill_from_now()
 
     with StageProgress(job.name, total, len(writer.done)) as progress:
         await run_together([worker() for _ in range(job.config.engine.rows_in_flight)], writer, progress)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lengthen.common.engine.attempts import Attempts
 from lengthen.common.engine.opening import open_engine
 from lengthen.common.engine.protocol import Engine, Prompt
 from lengthen.common.engine.recorded import RecordedEngine
@@ -92,10 +93,17 @@ def with_engine(
         async with open_engine(job.engine, job.config, [job.adapter] if job.adapter else [], with_base) as engine:
             say(f"{job.name}: engine {job.engine} ready after {time.monotonic() - began:.0f} s")
             _check_context(job, engine, prompts)
-            await work(RecordedEngine(engine, writer.calls, job.adapter))
+            await work(RecordedEngine(engine, writer.calls, job.adapter, Attempts(_places(job))))
 
     with stopping_on_signals():  # the event loop installs its own handlers, and removes them at its end
         asyncio.run(run())
+
+
+def _places(job: Job) -> int:
+    """How many requests the engine decodes at the same time, if attempts may begin ahead. Of a server only our own limit is known."""
+    settings = job.config.engine
+    at_once = settings.rows_in_flight if job.engine == "openai" else min(settings.rows_in_flight, settings.max_num_seqs)
+    return at_once if settings.attempts_ahead else 0
 
 
 def _is_complete(job: Job, origin: Origin) -> bool:

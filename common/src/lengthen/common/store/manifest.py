@@ -39,9 +39,9 @@ class Manifest:
     lineage: dict[str, Any]  # paths of inputs, adapter and model
     tokens: int  # generated, rejected attempts included
     summary: dict[str, Any] = field(default_factory=dict)  # the stage's figures, such as its mean words
-    # When the dataset was finished; seconds, runs and lost tokens, over all runs if the stage was stopped. `timings` and
-    # `environment` (versions, git revision, host) differ between two runs that make the same rows, and `max_rejected_share` may;
-    # nothing else here does.
+    # When the dataset was finished; seconds, runs, lost tokens and tokens of unneeded attempts, over all runs if the stage was
+    # stopped. `timings` and `environment` (versions, git revision, host) differ between two runs that make the same rows, and
+    # `max_rejected_share` may; nothing else here does.
     timings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     max_rejected_share: float = 1.0  # that the run allowed; of a shard, it is checked when all shards are sealed

@@ -129,13 +129,13 @@ class DatasetWriter:
 
     def flush_if_due(self) -> None:
         """Save rows and calls that are due, and the time and tokens spent. To be called about once a second."""
-        for journal in (self._rows, self._rejected, self.calls.journal):
+        for journal in (self.calls.journal, self._rows, self._rejected):
             journal.flush_if_due()
         self._save_spent()
 
     def flush(self) -> None:
         """Save all finished rows and calls."""
-        for journal in (self._rows, self._rejected, self.calls.journal):
+        for journal in (self.calls.journal, self._rows, self._rejected):
             journal.flush()
         self._save_spent()
 
@@ -158,7 +158,8 @@ class DatasetWriter:
                 (self.folder / part.path).unlink(missing_ok=True)
 
     def _timings(self) -> dict[str, Any]:
-        return {"seconds": round(self._seconds(), 1), "runs": self._runs, "tokens_lost": self._tokens_lost}
+        tokens = {"tokens_lost": self._tokens_lost, "tokens_ahead": self.calls.tokens_ahead}
+        return {"seconds": round(self._seconds(), 1), "runs": self._runs, **tokens}
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started

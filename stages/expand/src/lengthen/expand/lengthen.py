@@ -8,9 +8,10 @@ Phase 2 continues the text of phase 1, so the result can be longer than one comp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from lengthen.common.engine.attempts import first_accepted
 from lengthen.common.engine.protocol import Completion, Prompt
 from lengthen.common.engine.recorded import RowEngine
 from lengthen.common.method.extend.prompt import extend_prompt, load_extend_prompt
@@ -26,41 +27,37 @@ from lengthen.common.text.rejection import Rejection
 from lengthen.common.text.words import count_words
 from lengthen.expand.retention import kept_headings, kept_names
 
-NO_ATTEMPT_YET = Rejection("empty", "")
+NO_ROUND_YET = Rejection("empty", "")
 
 
 @dataclass
 class Lengthening:
-    """The state of one row: its inputs, the tokens generated so far, and the rejection of the last failed round."""
+    """The state of one attempt at a row: its longest text so far, and the rejection of its last failed round."""
 
     engine: RowEngine
     job: Job
     instruction: str
     language: str
-    tokens: int = 0
-    rejection: Rejection = NO_ATTEMPT_YET
-    finish_reason: str = ""
+    best: str  # the response at first
+    finish_reason: str = ""  # of `best`
+    rejection: Rejection = NO_ROUND_YET
 
-    async def attempt(self, response: str, number: int) -> tuple[str, int]:
-        """Make the rounds, starting from the response, each from the longest text so far.
-
-        Returns:
-            the longest text, and how many rounds were made.
-        """
-        best, settings = response, self.job.config.expand
+    async def rounds(self, attempt: int) -> int:
+        """Make the rounds, each from the longest text so far. Returns how many were made."""
+        settings, words = self.job.config.expand, count_words(self.best)
         for made in range(1, settings.rounds + 1):
-            text = await self.round(best, f"{number}.{made}")
-            if text and count_words(text) > count_words(best):
-                best = text
-            elif text:
-                self.rejection = Rejection("growth", f"{count_words(text)} words <= {count_words(best)} of the draft")
-            if settings.target_growth and count_words(best) >= settings.target_growth * count_words(response):
-                return best, made
-        return best, settings.rounds
+            completion, longest = await self.round(f"{attempt}.{made}"), count_words(self.best)
+            if completion and count_words(completion.text) > longest:
+                self.best, self.finish_reason = completion.text, completion.finish_reason
+            elif completion:
+                self.rejection = Rejection("growth", f"{count_words(completion.text)} words <= {longest} of the draft")
+            if settings.target_growth and count_words(self.best) >= settings.target_growth * words:
+                return made
+        return settings.rounds
 
-    async def round(self, draft: str, name: str) -> str | None:
-        """Make one round of two phases. None if the text fails the check; `rejection` then has the reason."""
-        first = await self._complete(draft, "", name + ".1", half=True)
+    async def round(self, name: str) -> Completion | None:
+        """Make one round of two phases: phase 2, with the whole text. None if that fails the check; `rejection` then has the reason."""
+        first = await self._complete("", name + ".1", half=True)
         if first.finish_reason not in ("stop", "length") or not first.text.strip():
             self.rejection = Rejection(first.finish_reason if first.text.strip() else "empty", "in phase 1")
             return None
@@ -71,7 +68,7 @@ class Lengthening:
         if phrase := find_meta_talk(opening[:EDGE], self.language):  # the check would reject the whole text: skip phase 2
             self.rejection = Rejection("meta_talk", phrase)
             return None
-        second = await self._complete(draft, opening + BREAK, name + ".2")
+        second = await self._complete(opening + BREAK, name + ".2")
         text = opening + BREAK + second.text.strip()
         rejection = check_text(
             text,
@@ -84,17 +81,14 @@ class Lengthening:
         if rejection:
             self.rejection = rejection
             return None
-        self.finish_reason = second.finish_reason
-        return text
+        return replace(second, text=text)
 
-    async def _complete(self, draft: str, prefill: str, name: str, *, half: bool = False) -> Completion:
+    async def _complete(self, prefill: str, name: str, *, half: bool = False) -> Completion:
         watch = Watch(self.job.config.check, self.language)
         watch(prefill)
-        prompt = Prompt(extend_prompt(self.language, self.instruction, draft, half=half), prefill)
+        prompt = Prompt(extend_prompt(self.language, self.instruction, self.best, half=half), prefill)
         sampling = self.job.sampling(self.job.config.expand.sampling, self.engine.row, name)
-        completion = await self.engine.complete(name, prompt, sampling, watch=watch)
-        self.tokens += completion.tokens
-        return completion
+        return await self.engine.complete(name, prompt, sampling, watch=watch)
 
 
 async def lengthen(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> dict[str, Any] | Rejection:
@@ -103,18 +97,20 @@ async def lengthen(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> d
     for column in ("instruction", "response"):
         if rejection := check_prompt_text(response[column], engine.control_tokens):
             return rejection._replace(detail=f"in the {column}: {rejection.detail}")
-    row = Lengthening(engine, job, response["instruction"], response["language"])
     before = count_words(response["response"])
-    best = ""
-    for attempt in range(1, settings.attempts + 1):
-        best, rounds = await row.attempt(response["response"], attempt)
-        if count_words(best) / before > settings.min_growth:
-            seed = attempt_seed(job.config.seed, task.id, f"{attempt}.1.1")
-            made = {"rounds": rounds, "attempts": attempt, "tokens": row.tokens, "finish_reason": row.finish_reason, "seed": seed}
-            return _row(response, best) | made | job.constants
-    if best == response["response"]:  # no round of the last attempt passed the check
-        return row.rejection._replace(attempts=settings.attempts, tokens=row.tokens)
-    return Rejection("growth", f"{count_words(best) / before:.2f} <= {settings.min_growth}", best, settings.attempts, row.tokens)
+
+    async def attempt(number: int, engine: RowEngine) -> dict[str, Any] | Rejection:
+        made = Lengthening(engine, job, response["instruction"], response["language"], response["response"])
+        rounds = await made.rounds(number)
+        if count_words(made.best) / before > settings.min_growth:
+            seed = attempt_seed(job.config.seed, task.id, f"{number}.1.1")
+            row = {"rounds": rounds, "finish_reason": made.finish_reason, "seed": seed}
+            return _row(response, made.best) | row | job.constants
+        if made.best == response["response"]:  # no round passed the check
+            return made.rejection
+        return Rejection("growth", f"{count_words(made.best) / before:.2f} <= {settings.min_growth}", made.best)
+
+    return await first_accepted(engine, settings.attempts, attempt, length=before)
 
 
 def _row(response: dict[str, Any], expansion: str) -> dict[str, Any]:

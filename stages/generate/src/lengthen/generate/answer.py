@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lengthen.common.engine.attempts import first_accepted
 from lengthen.common.engine.protocol import Prompt
 from lengthen.common.engine.recorded import RowEngine
 from lengthen.common.method.ids import attempt_seed
@@ -23,26 +24,25 @@ async def answer(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> dic
     if rejection := check_prompt_text(instruction["instruction"], engine.control_tokens):
         return rejection._replace(detail=f"in the instruction: {rejection.detail}")
     prompt = Prompt(instruction["instruction"])
-    tokens, last = 0, Rejection("empty", "")
-    for attempt in range(config.generate.attempts):
-        sampling = job.sampling(config.generate.sampling, task.id, attempt)
-        completion = await engine.complete(str(attempt), prompt, sampling, watch=Watch(config.check, language))
-        tokens += completion.tokens
+
+    async def attempt(number: int, engine: RowEngine) -> dict[str, Any] | Rejection:
+        name = number - 1  # in calls and seeds, attempts are counted from 0
+        sampling = job.sampling(config.generate.sampling, task.id, name)
+        completion = await engine.complete(str(name), prompt, sampling, watch=Watch(config.check, language))
         text = completion.text.strip()
         rejection = check_text(text, completion.finish_reason, config.check, language=language, control_tokens=engine.control_tokens)
-        if rejection is None:
-            return {
-                "instruction_id": instruction["id"],
-                "instruction": instruction["instruction"],
-                "language": language,
-                "response": text,
-                "words": count_words(text),
-                "tokens": tokens,
-                "finish_reason": completion.finish_reason,
-                "attempts": attempt + 1,
-                "digest": text_digest(text),
-                "seed": attempt_seed(config.seed, task.id, attempt),
-                **job.constants,
-            }
-        last = rejection._replace(text=text)
-    return last._replace(attempts=config.generate.attempts, tokens=tokens)
+        if rejection:
+            return rejection._replace(text=text)
+        return {
+            "instruction_id": instruction["id"],
+            "instruction": instruction["instruction"],
+            "language": language,
+            "response": text,
+            "words": count_words(text),
+            "finish_reason": completion.finish_reason,
+            "digest": text_digest(text),
+            "seed": attempt_seed(config.seed, task.id, name),
+            **job.constants,
+        }
+
+    return await first_accepted(engine, config.generate.attempts, attempt)
