@@ -59,7 +59,9 @@ def evaluate(job: Job, benchmark: Path | None, data: Folder | None) -> None:
 
             async def scores(engine: RecordedEngine) -> None:
                 judge = _judge(job, judge_settings, engine) if judge_settings else None
-                await make_rows(job, engine, writer, todo, len(todo), partial(answer_and_score, job, judge))
+                # The longest first, so that no long answer begins at the end, when the engine has nothing else to do.
+                ordered = sorted(todo, key=lambda task: -task.source.demand.target if task.source.demand else 0)
+                await make_rows(job, engine, writer, ordered, len(todo), partial(answer_and_score, job, judge))
 
             with_engine(job, writer, scores, with_base=is_self_judge, needs_engine=not data or is_self_judge)
             return Outcome(len(todo), figures=FIGURES)

@@ -20,6 +20,9 @@ from lengthen.common.store.writer import DatasetWriter
 from lengthen.common.tables.definitions import EXPANSIONS, RESPONSES
 from lengthen.expand.figures import FIGURES
 from lengthen.expand.lengthen import lengthen
+from lengthen.expand.order import longest_first
+
+WINDOW = 16  # times the rows in flight: of so many rows the longest is the next
 
 
 def expand(job: Job, responses: Folder) -> None:
@@ -36,7 +39,8 @@ def expand(job: Job, responses: Folder) -> None:
             not_selected = left_out([dataset], "response", "words", job.config.seed, length_biased=biased, max_similarity=similar)
 
             async def expansions(engine: RecordedEngine) -> None:
-                todo = tasks(job, dataset, settings.extensions, not_selected)
+                found = tasks(job, dataset, settings.extensions, not_selected)
+                todo = longest_first(found, lambda response: response["words"], WINDOW * job.config.engine.rows_in_flight)
                 await make_rows(job, engine, writer, todo, rows_in, partial(lengthen, job), settings.max_rejected_share)
 
             prompts = [load_extend_prompt(language) for language in job.config.languages]
@@ -45,5 +49,6 @@ def expand(job: Job, responses: Folder) -> None:
 
         return Plan({"rows": rows_in, "at_most_calls": calls, "at_most_tokens": calls * settings.sampling.max_tokens}, work)
 
-    recipe = Recipe(EXPANSIONS, __name__, ("check", "expand"), {"responses": dataset}, excluded=("lengthen.expand.figures",))
+    decide_no_row = ("lengthen.expand.figures", "lengthen.expand.order")
+    recipe = Recipe(EXPANSIONS, __name__, ("check", "expand"), {"responses": dataset}, excluded=decide_no_row)
     run_stage(job, recipe, prepare)
