@@ -256,8 +256,9 @@ torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each
 	LENGTHEN_TRAINING_KILLS=20 $(BIN)/pytest -m ci tests/test_finetune_resume.py
 	$(BIN)/pytest -s -m torture tests/test_torture.py tests/test_torture_encoding.py
 
-bench: .venv/.ready-$(FLAVOR) ## speed of the streamed check, and of training: against plain TRL, and against packing
+bench: .venv/.ready-$(FLAVOR) ## speed of the check, of a stage's end, and of training: against plain TRL, and against packing
 	@$(BIN)/python tests/bench/check_speed.py
+	@$(BIN)/python tests/bench/makespan.py 2>/dev/null
 	@$(BIN)/python tests/bench/finetune.py
 	@$(BIN)/python tests/bench/packing.py
 
