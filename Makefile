@@ -26,6 +26,9 @@ TORCH_INDEX ?=
 # Further options for every stage, such as OPTIONS="--set expand.rounds=2".
 OPTIONS ?=
 TIER ?=
+# Parts of `make bench`, such as a,c (docs/performance.md), and the measurements of each side.
+ONLY ?=
+ROUNDS ?= 3
 # Processes that run tests; the tests of one file share a process.
 JOBS ?= 2
 
@@ -256,11 +259,9 @@ torture: .venv/.ready-$(FLAVOR) ## long tests, by hand: a thousand kills of each
 	LENGTHEN_TRAINING_KILLS=20 $(BIN)/pytest -m ci tests/test_finetune_resume.py
 	$(BIN)/pytest -s -m torture tests/test_torture.py tests/test_torture_encoding.py
 
-bench: .venv/.ready-$(FLAVOR) ## speed of the check, of a stage's end, and of training: against plain TRL, and against packing
-	@$(BIN)/python tests/bench/check_speed.py
+bench: .venv/.ready-$(FLAVOR) $(MODEL)/config.json ## ratios to raw vLLM, lock step, distilabel, TRL and others (ONLY=a,c: some parts)
+	@$(BIN)/python tests/bench $(if $(ONLY),--only $(ONLY)) --rounds $(ROUNDS)
 	@$(BIN)/python tests/bench/makespan.py 2>/dev/null
-	@$(BIN)/python tests/bench/finetune.py
-	@$(BIN)/python tests/bench/packing.py
 
 clean: ## remove caches of the development tools
 	rm -rf .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,4 @@
-"""Useful (non-padding) tokens per second of our training and of plain TRL on the same rows. Their runs alternate.
-
-python tests/bench/finetune.py [--model models/smollm2-135m-instruct] [--rows 48] [--rounds 2]
+"""(e) Useful (non-padding) tokens per second of our training, against plain TRL on the same rows.
 
 All train on the same rows of mixed length for one epoch: 4 rows a step in one forward pass, LoRA of rank 8 on all linear layers,
 bf16, ZeRO-2, one rank under torchrun, the same number of threads. Only the steps are timed, without the first one (warm-up). TRL
@@ -9,14 +7,12 @@ runs with its defaults and with rows grouped by length (`trl-grouped`), to separ
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
-import tempfile
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +22,29 @@ from lengthen.finetune.batches import padding_share, training_steps
 from lengthen.finetune.plan import deepspeed_settings
 from lengthen.finetune.token_file import SCHEMA, TokenFile
 from lengthen.finetune.tokens import TokenData
+from measuring import Options, in_turns, note
+from table import Figure
 
 BATCH = 4
+ROWS = 48
 GROUPED = {"ours": None, "trl": "random", "trl-grouped": "group_by_length"}  # TRL's order of rows
 LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": "all-linear"}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=Path("models/smollm2-135m-instruct"))
-    parser.add_argument("--rows", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--trl", type=Path, help=argparse.SUPPRESS)  # this file is also TRL's training program
-    options = parser.parse_args()
-    if options.trl:
-        train_with_trl(options.trl)
-        return
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in GROUPED}
-    with tempfile.TemporaryDirectory() as folder:
-        tokens = write_rows(Path(folder) / "train.arrow", options.rows, options.model)
-        for number in range(options.rounds):
-            for name in GROUPED:
-                found[name].append(speed(name, Path(folder) / f"{name}-{number}", Path(folder) / "train.arrow", options.model))
-                print(f"round {number + 1}: {name} {found[name][-1][0]:,.0f} useful tokens/s, {found[name][-1][1]:.0%} padding", flush=True)
-    rate = {name: statistics.median(useful for useful, _ in runs) for name, runs in found.items()}
-    print(f"{options.rows} rows, {tokens:,} tokens: " + ", ".join(f"{name} {useful:,.0f}" for name, useful in rate.items()), end="")
-    print("; " + ", ".join(f"ours / {name} {rate['ours'] / rate[name]:.2f}" for name in GROUPED if name != "ours"))
+def measure(options: Options) -> list[Figure]:
+    rows, numbers = options.size(ROWS, 8), count()
+    file = options.work / "train.arrow"
+    tokens = write_rows(file, rows, options.model)
+
+    def run(name: str) -> float:
+        useful, padding = speed(name, options.work / f"{name}-{next(numbers)}", file, options.model)
+        note(f"  {name}: {padding:.0%} padding")
+        return useful
+
+    found = in_turns(options.rounds, {name: lambda name=name: run(name) for name in GROUPED})
+    what = f"training, {rows} rows, {tokens:,} tokens: ours against {{}}"
+    names = {"trl": "plain TRL", "trl-grouped": "TRL with rows grouped by length"}
+    return [Figure("e", what.format(text), "tokens/s", tuple(found["ours"]), tuple(found[name])) for name, text in names.items()]
 
 
 def write_rows(path: Path, count: int, model: Path) -> int:
@@ -72,13 +65,13 @@ def write_rows(path: Path, count: int, model: Path) -> int:
 def speed(name: str, folder: Path, rows: Path, model: Path) -> tuple[float, float]:
     """Train once; return (useful tokens per second, share of the computed tokens that are padding)."""
     folder.mkdir()
-    program = ["-m", "lengthen.finetune.train", str(folder)] if name == "ours" else [__file__, "--trl", str(folder)]
+    program = ["-m", "lengthen.finetune.train", str(folder)] if name == "ours" else [__file__, str(folder)]
     (folder / "plan.json").write_text(json.dumps(plan(folder, rows, model) | {"order": GROUPED[name]}))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1", *program]
     environment = {**os.environ, "OMP_NUM_THREADS": str(available_cores()), "TOKENIZERS_PARALLELISM": "false", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
+        raise RuntimeError(done.stderr[-3000:])
     log: list[dict[str, Any]] = json.loads((folder / "outcome.json").read_text())["log"]
     if name == "ours":
         lengths = TokenData(rows).lengths
@@ -155,5 +148,5 @@ def train_with_trl(folder: Path) -> None:
     (folder / "outcome.json").write_text(json.dumps({"log": timed}))
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # this file is also TRL's training program
+    train_with_trl(Path(sys.argv[1]))

@@ -1,6 +1,4 @@
-"""Speed of forward and backward passes for the same steps in two forms: rows of similar length padded, or packed into one row.
-
-python tests/bench/packing.py [--model models/smollm2-135m-instruct] [--rows 48] [--rounds 3]
+"""(e) Speed of forward and backward passes for the same steps in two forms: rows of similar length padded, or packed into one row.
 
 Packed rows don't attend to each other: the positions start again at 0 for each row, and transformers derives the attention mask
 from them. The forms alternate at each step, and their sums of losses are compared. The result is the reason why
@@ -9,51 +7,45 @@ from them. The forms alternate at each step, and their sums of losses are compar
 
 from __future__ import annotations
 
-import argparse
 import random
-import statistics
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
-from finetune import BATCH, plan, write_rows
+from finetune import BATCH, ROWS, plan, write_rows
 from lengthen.finetune import lora
 from lengthen.finetune.batches import padding_share, training_steps
 from lengthen.finetune.loss import AnswerLoss
 from lengthen.finetune.tokens import TokenData
+from measuring import Options, note
+from table import Figure
 from torch import Tensor
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", type=Path, default=Path("models/smollm2-135m-instruct"))
-    parser.add_argument("--rows", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder) / "train.arrow", options.rows, options.model)
-        data = TokenData(Path(folder) / "train.arrow")
-        model = AnswerLoss(lora.load(plan(Path(folder), Path(folder) / "train.arrow", options.model)))
+def measure(options: Options) -> list[Figure]:
+    rows, file = options.size(ROWS, 4), options.work / "packing.arrow"
+    write_rows(file, rows, options.model)
+    data, model = TokenData(file), AnswerLoss(lora.load(plan(options.work, file, options.model)))
     steps = training_steps(data.lengths, 1, BATCH, BATCH, seed=1)
     grouped, packed = [], []
     for number in range(options.rounds):
         random.Random(number).shuffle(steps)
-        took = {"grouped": 0.0, "packed": 0.0}
-        for step in steps:
-            ids, targets = data.batch(step.rows, torch.device("cpu"))
-            lengths = [data.lengths[row] for row in step.rows]
-            first, by_grouped = timed(model, ids, targets, None)
-            second, by_packed = timed(model, *pack(ids, targets, lengths))
-            if abs(first - second) > 0.02 * first:
-                raise SystemExit(f"the losses of the two forms differ: {first:.4f}, {second:.4f}")
-            took["grouped"] += by_grouped
-            took["packed"] += by_packed
-        grouped.append(sum(data.lengths) / took["grouped"])
-        packed.append(sum(data.lengths) / took["packed"])
-        print(f"round {number + 1}: grouped {grouped[-1]:,.0f}, packed {packed[-1]:,.0f} useful tokens/s", flush=True)
-    ratio = statistics.median(grouped) / statistics.median(packed)
-    print(f"{options.rows} rows, {padding_share(steps, data.lengths):.0%} padding when grouped: grouped / packed = {ratio:.2f}")
+        took = [alternate(model, data, step.rows) for step in steps]
+        grouped.append(sum(data.lengths) / sum(seconds for seconds, _ in took))
+        packed.append(sum(data.lengths) / sum(seconds for _, seconds in took))
+        note(f"  round {number + 1}: grouped {grouped[-1]:,.0f}, packed {packed[-1]:,.0f} useful tokens/s")
+    what = f"passes over {rows} rows: of similar length, {padding_share(steps, data.lengths):.0%} padding, against packed into one row"
+    return [Figure("e", what, "tokens/s", tuple(grouped), tuple(packed))]
+
+
+def alternate(model: AnswerLoss, data: TokenData, rows: Sequence[int]) -> tuple[float, float]:
+    """Seconds of one step in both forms."""
+    ids, targets = data.batch(rows, torch.device("cpu"))
+    first, by_grouped = timed(model, ids, targets, None)
+    second, by_packed = timed(model, *pack(ids, targets, [data.lengths[row] for row in rows]))
+    if abs(first - second) > 0.02 * first:
+        raise RuntimeError(f"the losses of the two forms differ: {first:.4f}, {second:.4f}")
+    return by_grouped, by_packed
 
 
 def timed(model: AnswerLoss, ids: Tensor, targets: Tensor, positions: Tensor | None) -> tuple[float, float]:
@@ -72,7 +64,3 @@ def pack(ids: Tensor, targets: Tensor, lengths: list[int]) -> tuple[Tensor, Tens
     positions = [torch.arange(length) for length in lengths]
     ids, targets, where = (torch.cat(parts)[None] for parts in (rows, wanted, positions))
     return ids, targets, where
-
-
-if __name__ == "__main__":
-    main()
