@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 from lengthen.common.config.load import Config, load_config
-from lengthen.common.engine.protocol import Prompt, SamplingParameters
+from lengthen.common.engine.protocol import Engine, Prompt, SamplingParameters
 from lengthen.common.method.ids import attempt_seed
 from lengthen.common.text.check import Watch
 from measuring import ROOT, spec_and_result
@@ -34,29 +33,21 @@ def requests(sampling: dict[str, Any], prompts: list[str]) -> list[Request]:
     return [(Prompt(text), SamplingParameters(**sampling, seed=attempt_seed(0, str(number), 0))) for number, text in enumerate(prompts)]
 
 
-def timed(generate: Callable[[], int]) -> dict[str, float]:
-    began = time.perf_counter()
-    tokens = generate()
-    return {"tokens": tokens, "seconds": time.perf_counter() - began}
-
-
 def ours(config: Config, cases: dict[str, list[Request]]) -> dict[str, dict[str, float]]:
     """As a stage does it: concurrent calls of one engine, each with its prompt as text and a watch."""
-    from lengthen.common.engine.vllm_engine import VllmEngine
+    from lengthen.common.engine.opening import open_engine
 
-    engine = VllmEngine(config, [])
-
-    async def all_of(case: list[Request]) -> int:
+    async def all_of(engine: Engine, case: list[Request]) -> int:
         calls = [engine.complete(prompt, sampling, watch=Watch(config.check, "en")) for prompt, sampling in case]
         return sum(completion.tokens for completion in await asyncio.gather(*calls))
 
     async def all_cases() -> dict[str, dict[str, float]]:
         found = {}
-        for name, case in cases.items():
-            began = time.perf_counter()
-            tokens = await all_of(case)
-            found[name] = {"tokens": tokens, "seconds": time.perf_counter() - began}
-        await engine.close()
+        async with open_engine("vllm", config, []) as engine:
+            for name, case in cases.items():
+                began = time.perf_counter()
+                tokens = await all_of(engine, case)
+                found[name] = {"tokens": tokens, "seconds": time.perf_counter() - began}
         return found
 
     return asyncio.run(all_cases())
@@ -85,7 +76,9 @@ def raw(config: Config, cases: dict[str, list[Request]]) -> dict[str, dict[str, 
     found = {}
     for name, case in cases.items():
         ready = [prepared(prompt, sampling) for prompt, sampling in case]
-        found[name] = timed(lambda ready=ready: generate(ready))  # type: ignore[misc]
+        began = time.perf_counter()
+        tokens = generate(ready)
+        found[name] = {"tokens": tokens, "seconds": time.perf_counter() - began}
     return found
 
 

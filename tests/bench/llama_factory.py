@@ -51,7 +51,7 @@ def settings(options: Options, folder: object, checkpointing: bool) -> dict[str,
     """LLaMA-Factory's own; what is not here is its default."""
     return {
         "model_name_or_path": str(options.model), "stage": "sft", "do_train": True, "finetuning_type": "lora", "template": "default",
-        "tokenized_path": f"{folder}/tokens", "output_dir": f"{folder}/output", "per_device_train_batch_size": BATCH,
+        "dataset": "prepared", "tokenized_path": f"{folder}/tokens", "output_dir": f"{folder}/output", "per_device_train_batch_size": BATCH,
         "gradient_accumulation_steps": 1, "num_train_epochs": 1, "bf16": True, "use_cpu": True, "save_strategy": "no", "seed": 1,
         "report_to": "none", "disable_gradient_checkpointing": not checkpointing,
     }  # fmt: skip

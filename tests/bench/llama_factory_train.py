@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 SPEC: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
@@ -19,7 +20,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pyarrow.parquet as pq  # noqa: E402
 from datasets import Dataset, DatasetDict  # noqa: E402
-from llamafactory.train.tuner import run_exp  # noqa: E402
 from transformers import Trainer, TrainerCallback  # noqa: E402
 
 
@@ -33,6 +33,10 @@ def prepare(rows: Path, folder: Path) -> None:
 
 
 def main() -> None:
+    # LLaMA-Factory imports it for rows with sound, and its builds on PyPI load only beside a torch with CUDA. Rows of text don't use it.
+    sys.modules["torchaudio"] = ModuleType("torchaudio")
+    from llamafactory.train.tuner import run_exp
+
     log: list[dict[str, float]] = []
     counts: list[int] = []
     step = Trainer.training_step
