@@ -18,7 +18,7 @@ BENCH = ROOT / "tests" / "bench"
 sys.path.append(str(BENCH))
 
 import table  # noqa: E402
-from measuring import in_turns  # noqa: E402
+from measuring import busy_cores, in_turns  # noqa: E402
 from table import Figure  # noqa: E402
 
 VERSIONS = {"python": "3.11", "host": "h", "git_revision": "0123456789abcdef"}
@@ -136,3 +136,12 @@ def test_the_page_on_performance_explains_every_part_and_has_the_markers() -> No
 def test_an_unknown_part_is_refused_before_anything_is_measured() -> None:
     done = subprocess.run([sys.executable, str(BENCH), "--only", "a,x"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "the parts are a, b, c, d, e, f" in done.stderr
+
+
+def test_other_programs_load_is_seen() -> None:
+    spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        assert busy_cores(1.0) > 0.2
+    finally:
+        spinning.kill()
+        spinning.wait()

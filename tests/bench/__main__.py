@@ -17,7 +17,7 @@ from pathlib import Path
 
 import table
 from lengthen.common.process.environment import environment
-from measuring import ROOT, CannotMeasure, Options, note
+from measuring import ROOT, CannotMeasure, Options, busy_cores, note
 from table import Figure
 
 # Each module has `measure(options) -> list[Figure]`.
@@ -29,6 +29,7 @@ PARTS = {
     "e": ("finetune", "packing", "llama_factory"),
     "f": ("scale",),
 }
+BUSY = 0.2  # cores
 
 
 def main() -> None:
@@ -55,6 +56,8 @@ def main() -> None:
 def measured(part: str, module: str, options: Options) -> tuple[list[Figure], bool]:
     """A module's figures, and whether its programs failed. Without figures, one row says why."""
     note(f"({part}) {module}")
+    if (busy := busy_cores()) > BUSY:
+        note(f"({part}) {module}: WARNING: other programs keep {busy:.1f} cores busy, so these ratios can be wrong by any factor")
     began = time.monotonic()
     try:
         figures = importlib.import_module(module).measure(options)
