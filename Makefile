@@ -74,7 +74,7 @@ setup: .venv/.ready-$(FLAVOR) ## a .venv with everything, pinned (FLAVOR=gpu: th
 
 model: $(MODEL)/config.json ## the embedded SmolLM2-135M-Instruct as safetensors
 $(MODEL)/config.json: | .venv/.ready-$(FLAVOR)
-	$(BIN)/python -m lengthen.common.model.embedded $(MODEL)
+	$(BIN)/python -m lengthen.finetune.embedded $(MODEL)
 
 # Only a config that names the embedded model needs it.
 NEEDS := .venv/.ready-$(FLAVOR) $(if $(and $(filter vllm openai,$(ENGINE)),$(shell grep -s $(MODEL) $(CONFIG))),$(MODEL)/config.json)

@@ -16,4 +16,4 @@ sealed: $(TARGETS)
 endif
 
 $(TARGETS): shard-%:
-	@LENGTHEN_LOCAL_SHARDS=$(SHARDS) $(COMMAND) --shard $*/$(SHARDS)
+	@LENGTHEN_PROGRESS=lines .venv/bin/python stages/own_devices.py $*/$(SHARDS) $(COMMAND)

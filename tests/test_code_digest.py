@@ -124,7 +124,8 @@ def test_every_module_of_the_method_belongs_to_some_stages_fingerprint() -> None
     method = [*COMMON.glob("text/**/*.py"), *COMMON.glob("method/**/*.py"), *ROOT.glob("stages/*/src/lengthen/*/**/*.py")]
     names = {str(file).partition("/lengthen/")[2] for file in method if file.name not in ("__init__.py", "__main__.py")}
     after = {"augment/demands.py", "augment/release/card.py", "augment/release/export.py", "augment/release/push.py", "evaluate/compare.py",
-             "evaluate/summary.py", "finetune/encoder.py", "finetune/merge.py", "finetune/torchrun.py"}  # fmt: skip
+             "evaluate/summary.py", "finetune/embedded.py", "finetune/encoder.py", "finetune/fetch.py", "finetune/merge.py",
+                 "finetune/torchrun.py"}  # fmt: skip
     after |= {name for name in names if name.startswith("evaluate/report/")}
     assert names - after <= digested, "a module that no stage's search reaches"
 

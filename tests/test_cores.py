@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
-from lengthen.common.process.cores import available_cores, core_list, thread_variables
+from conftest import ROOT
+from lengthen.common.config.load import load_config
+from lengthen.common.engine import opening
+from lengthen.common.process.cores import available_cores
 
 
 @pytest.fixture
@@ -46,14 +52,19 @@ def test_without_cgroups_the_affinity_counts(tmp_path: Path, eight_cores: None) 
     assert available_cores(tmp_path) == 8
 
 
-def test_cores_are_listed_as_ranges(eight_cores: None) -> None:
-    assert core_list() == "8-15"
-    assert core_list({0, 1, 4, 6, 7}) == "0-1,4,6-7"
-    assert core_list({3}) == "3"
+async def opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = types.ModuleType("vllm_engine")
+    engine.VllmEngine = lambda *arguments: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lengthen.common.engine.vllm_engine", engine)
+    await opening._start("vllm", load_config(ROOT / "configs/smoke.yaml"), [], False)
 
 
-def test_threads_are_bound_to_the_cores_of_the_process_unless_a_quota_is_smaller(tmp_path: Path, eight_cores: None) -> None:
-    """Pods with a quota and no cpuset see the same cores: bound to the first two of them, all pods would share these two."""
-    assert thread_variables(tmp_path) == {"VLLM_CPU_OMP_THREADS_BIND": "8-15"}
-    limited = cgroup(tmp_path, "0::/", {"cpu.max": "200000 100000"})
-    assert thread_variables(limited) == {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "2"}
+def test_vllm_has_a_thread_for_each_core_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(opening, "available_cores", lambda: 3)
+    asyncio.run(opened(monkeypatch))
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    asyncio.run(opened(monkeypatch))
+    assert os.environ["OMP_NUM_THREADS"] == "5"  # the user's own number stays

@@ -8,8 +8,8 @@ import httpx2
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RevisionNotFoundError
-from lengthen.common.model.fetch import fetch
 from lengthen.common.process.errors import TransientError, UserError
+from lengthen.finetune.fetch import fetch
 
 SOURCE = "owner/name@1f2e3d"
 

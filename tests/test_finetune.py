@@ -451,7 +451,7 @@ def test_every_module_is_in_the_fingerprint_or_set_aside() -> None:
     modules = {f"lengthen.finetune.{file.stem}" for file in package.glob("*.py")}
     digested = {name for name in modules_of((stage.__name__, "lengthen.finetune.train"), stage.EXCLUDED) if name in modules}
     programs = {
-        f"lengthen.finetune.{name}" for name in ("__init__", "__main__", "encoder", "merge", "torchrun")
+        f"lengthen.finetune.{name}" for name in ("__init__", "__main__", "embedded", "encoder", "fetch", "merge", "torchrun")
     }  # they make no adapter, or run what is digested
     assert digested | set(stage.EXCLUDED) | programs == modules
     assert not digested & {*stage.EXCLUDED, *programs}

@@ -15,11 +15,13 @@ import pytest
 import tiny
 from conftest import ROOT, instruction_row, refused, snapshot, succeed, write
 from lengthen.common.method.ids import row_id
-from lengthen.common.process import devices
 from lengthen.common.process.errors import UserError
 from lengthen.common.store.manifest import read_manifest
 from lengthen.common.store.shards import Shard
 from lengthen.common.tables.definitions import INSTRUCTIONS
+
+sys.path.insert(0, str(ROOT / "stages"))
+import own_devices as devices
 
 SLOW = {"echo": {"words": 40, "latency_seconds": 0.3}, "store": {"flush_rows": 1, "flush_seconds": 0.05}}
 ONE_BY_ONE = "--set engine.rows_in_flight=1"  # so that the shards are still at work when the signal is sent
@@ -161,7 +163,7 @@ def test_with_shards_make_runs_the_commands_it_runs_without(target: str) -> None
     expected = []
     for command in before:
         if match := stage.match(command):
-            expected += [f"LENGTHEN_LOCAL_SHARDS=3 {command} --shard {index}/3" for index in range(3)]
+            expected += [f"LENGTHEN_PROGRESS=lines .venv/bin/python stages/own_devices.py {index}/3 {command}" for index in range(3)]
             expected.append(f".venv/bin/python -m lengthen.common.dataset seal {match[2]}")
         else:
             expected.append(command)
@@ -232,11 +234,21 @@ def test_a_shard_on_a_cpu_runs_on_its_cores_only(monkeypatch: pytest.MonkeyPatch
     assert own == {6, 7}
 
 
-def test_a_shard_takes_its_devices_only_beside_others_on_one_machine(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a pod the variable is not set, and the number of shards says nothing about the pod's devices."""
+def test_a_shard_takes_its_devices_only_beside_others_on_one_machine(tmp_path: Path, config: Path) -> None:
+    """In a pod a stage is not run by this program, and the number of shards says nothing about the pod's devices."""
     write(tmp_path / "in", INSTRUCTIONS, [instruction_row(number, f"Write about subject {number}.") for number in range(4)])
-    arguments = ["--config", config, "--input", tmp_path / "in", "--output", tmp_path / "out", "--shard", "0/9999", "--dry-run"]
-    assert "generate 0/9999 would write" in succeed("generate", *arguments).stderr
-    monkeypatch.setattr(devices, "visible_gpus", list)
-    monkeypatch.setenv("LENGTHEN_LOCAL_SHARDS", "9999")
-    assert "9999 shards side by side need 9999 cores, but there" in refused("generate", *arguments)
+    arguments = [str(one) for one in ("--config", config, "--input", tmp_path / "in", "--output", tmp_path / "out", "--dry-run")]
+    assert "generate 0/9999 would write" in succeed("generate", *arguments, "--shard", "0/9999").stderr
+
+    def beside(*more: str) -> tuple[int, str]:
+        command = [sys.executable, "stages/own_devices.py", "0/9999", sys.executable, "-m", "lengthen.generate", *arguments, *more]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    code, stderr = beside()
+    assert code == 2
+    assert stderr.startswith("error: 9999 shards side by side need 9999 cores, but there")
+    assert len(stderr.splitlines()) == 1
+    code, stderr = beside("--engine", "echo")
+    assert code == 0
+    assert "generate 0/9999 would write" in stderr

@@ -11,12 +11,12 @@ Where the two sample different texts, the texts differ in length, so tokens/s ar
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from lengthen.common.config.load import load_config
 from lengthen.common.method.extend.prompt import extend_prompt
+from lengthen.common.process.cores import available_cores
 from measuring import ROOT, Options, in_turns, run_program
 from prompts import drafts, instructions
 from table import Figure
@@ -63,7 +63,7 @@ def vllm_environment() -> dict[str, str]:
     """The variables that `VllmEngine` sets, for both sides. The first two change how fast vLLM is."""
     return {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}",
+        "OMP_NUM_THREADS": str(available_cores()),
         "VLLM_CPU_KVCACHE_SPACE": "2",
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_NO_USAGE_STATS": "1",

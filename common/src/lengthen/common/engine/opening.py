@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from lengthen.common.config.load import Config
 from lengthen.common.engine.protocol import Engine
 from lengthen.common.model.adapter import Adapter
+from lengthen.common.process.cores import available_cores
 from lengthen.common.process.errors import UserError
 
 
@@ -34,6 +36,7 @@ async def _start(kind: str, config: Config, adapters: list[Adapter], with_base: 
         return await OpenaiEngine.connect(config, adapters)
     if importlib.util.find_spec("vllm") is None:
         raise UserError("--engine vllm: vLLM is not installed; run `make setup`, or try the pipeline with --engine echo")
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))  # torch reads it when it is imported
     with _without_garbage_collection():
         from lengthen.common.engine.vllm_engine import VllmEngine
 

@@ -25,7 +25,6 @@ from lengthen.common.engine.protocol import Completion, Prompt, PromptTooLong, S
 from lengthen.common.engine.vllm_arguments import engine_arguments
 from lengthen.common.model.adapter import Adapter
 from lengthen.common.model.merging import merge
-from lengthen.common.process.cores import thread_variables
 from lengthen.common.process.errors import TransientError, UserError
 
 # Run vLLM in this process, so that no process remains when the stage is killed.
@@ -50,8 +49,6 @@ class VllmEngine:
     """See `protocol.Engine`. At most one for each process, because vLLM does not release all of its memory."""
 
     def __init__(self, config: Config, adapters: list[Adapter], with_base: bool = False) -> None:
-        for name, value in thread_variables().items():  # all cores of this process: there is no front-end process
-            os.environ.setdefault(name, value)
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.engine.cpu_kvcache_space_gib))
         logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")  # its own use of torch

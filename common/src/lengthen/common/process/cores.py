@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path("/")
@@ -18,26 +17,6 @@ def available_cores(root: Path = ROOT) -> int:
     """Cores that this process can use at the same time: at least 1. A quota of 1.5 cores counts as 2."""
     quota = min(_quotas(root), default=math.inf)
     return max(1, math.ceil(min(len(os.sched_getaffinity(0)), quota)))
-
-
-def core_list(cores: set[int] | None = None) -> str:
-    """Numbers of cores as a list of ranges, such as `0-1,4`. None: those that this process may run on."""
-    numbers = sorted(os.sched_getaffinity(0) if cores is None else cores)
-    starts = [0, *(at for at, (one, other) in enumerate(pairwise(numbers), start=1) if other != one + 1), len(numbers)]
-    ranges = [(numbers[begin], numbers[end - 1]) for begin, end in pairwise(starts)]
-    return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in ranges)
-
-
-def thread_variables(root: Path = ROOT) -> dict[str, str]:
-    """Environment variables with which vLLM uses exactly these cores on a CPU.
-
-    Each thread is bound to a core. Under a quota that is smaller than the affinity there is no binding: all pods of a node see the same
-    cores, and would be bound to the first ones.
-    """
-    cores = available_cores(root)
-    if cores < len(os.sched_getaffinity(0)):
-        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(cores)}
-    return {"VLLM_CPU_OMP_THREADS_BIND": core_list()}
 
 
 def _quotas(root: Path) -> Iterator[float]:

