@@ -39,7 +39,7 @@ class Engine(Section):
     attempts_ahead: bool = runtime_setting(
         True,
         "When no row waits, free places get further attempts of the rows that are left. The last rows are done sooner, and are the "
-        "same; attempts that turn out unneeded cost tokens. false where each token is paid for.",
+        "same; attempts that turn out unneeded cost tokens. false where each token is paid for, and on a CPU.",
     )
     enforce_eager: bool = runtime_setting(True, "false compiles the model: a start of about a minute, then more tokens per second.")
     cpu_kvcache_space_gib: Count = runtime_setting(4, "KV cache on a CPU, in GiB; vLLM's VLLM_CPU_KVCACHE_SPACE.")
