@@ -125,8 +125,8 @@ class TopKTopP(_Processor):
         chosen = logits if everything else logits[rows]
         lowest, exact = _thresholds(chosen, k, p)
         kept = chosen.masked_fill(chosen < lowest.unsqueeze(1), -torch.inf)
-        for index in (~exact).nonzero().flatten().tolist():
-            kept[index] = apply_top_k_top_p(chosen[index : index + 1].clone(), k[index : index + 1], p[index : index + 1])[0]
+        if not exact.all():
+            kept[~exact] = apply_top_k_top_p(chosen[~exact], k[~exact], p[~exact])
         if everything:
             return kept
         logits[rows] = kept
