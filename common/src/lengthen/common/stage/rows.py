@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from lengthen.common.engine.protocol import PromptTooLong
 from lengthen.common.engine.recorded import RecordedEngine, RowEngine
+from lengthen.common.process.errors import TransientError
 from lengthen.common.process.progress import StageProgress, say
 from lengthen.common.stage.job import Job
 from lengthen.common.stage.signals import StopOnSignal
@@ -54,12 +56,14 @@ async def run_together(work: list[Coroutine[Any, Any, None]], writer: DatasetWri
         say(f"{progress.stage}: {writer.resumed}")
     running = [asyncio.create_task(one) for one in work]
     stop = StopOnSignal(running, writer.calls, writer.store.grace_seconds)
-    flusher = asyncio.create_task(_flush_when_due(writer, progress))
+    flusher = asyncio.create_task(_flush_when_due(writer, progress, running))
     try:
         await _wait_for_all(running)
     finally:
         flusher.cancel()
         writer.flush()
+    with suppress(asyncio.CancelledError):
+        await flusher  # it may have failed, and then it has stopped the work
     stop.raise_if_stopped()
 
 
@@ -80,12 +84,20 @@ def record(writer: DatasetWriter, task: Task[Source], outcome: dict[str, Any] | 
         writer.add({"id": task.id, "sample": task.sample, **outcome})
 
 
-async def _flush_when_due(writer: DatasetWriter, progress: StageProgress) -> None:
-    """Until cancelled: save what is due, update the progress."""
-    while True:
-        await asyncio.sleep(min(1.0, writer.store.flush_seconds / 4))  # see `Journal`
-        writer.flush_if_due()
-        progress.tick(f"{writer.calls.tokens:,} tokens")
+async def _flush_when_due(writer: DatasetWriter, progress: StageProgress, running: list[asyncio.Task[None]]) -> None:
+    """Until cancelled: save what is due, update the progress. A full disk stops the work.
+
+    It is saved in a thread, so that the event loop does not wait for the disk or the object store.
+    """
+    try:
+        while True:
+            await asyncio.sleep(min(1.0, writer.store.flush_seconds / 4))  # see `Journal`
+            await asyncio.to_thread(writer.flush_if_due)
+            progress.tick(f"{writer.calls.tokens:,} tokens")
+    except TransientError:
+        for task in running:
+            task.cancel()
+        raise
 
 
 async def _wait_for_all(running: list[asyncio.Task[None]]) -> None:

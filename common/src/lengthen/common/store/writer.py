@@ -128,15 +128,19 @@ class DatasetWriter:
         check_rejected_share(self.folder, rows_in, left, count_reasons(self._rejected), 1.0)
 
     def flush_if_due(self) -> None:
-        """Save rows and calls that are due, and the time and tokens spent. To be called about once a second."""
-        for journal in (self.calls.journal, self._rows, self._rejected):
-            journal.flush_if_due()
-        self._save_spent()
+        """Save rows and calls that are due, and the time and tokens spent. To be called about once a second, in any thread."""
+        self._flush(only_due=True)
 
     def flush(self) -> None:
         """Save all finished rows and calls."""
-        for journal in (self.calls.journal, self._rows, self._rejected):
-            journal.flush()
+        self._flush(only_due=False)
+
+    def _flush(self, only_due: bool) -> None:
+        """A row is not saved before its calls, even if another thread adds both meanwhile: a resumed run may need them."""
+        counts = [(journal, journal.pending) for journal in (self._rows, self._rejected)]
+        for journal, count in [(self.calls.journal, None), *counts]:
+            if not only_due or journal.is_due():
+                journal.flush(count)
         self._save_spent()
 
     def commit(self, outcome: Outcome) -> Manifest:
