@@ -44,16 +44,23 @@ class Limits(Protocol):
 class Watch:
     """Called with each new piece of a text; returns a reason to stop generating it, or None. One for each request.
 
-    `check_text` rejects every text that it stops, because the figures that it compares can only grow. Up to 256 characters are
-    buffered before they are checked.
+    `check_text` rejects every text that it stops, because the figures that it compares can only grow. Up to `BATCH` characters are
+    buffered before they are checked, so that most pieces take no time.
     """
+
+    BATCH = 256
 
     def __init__(self, limits: Limits, language: str) -> None:
         self.limits = limits
         self.counter = RepetitionCounter(LANGUAGES[language].ngram)
+        self._buffer = ""
 
     def __call__(self, piece: str) -> str | None:
-        self.counter.feed(piece)
+        self._buffer += piece
+        if len(self._buffer) < self.BATCH:
+            return None
+        self.counter.feed(self._buffer)
+        self._buffer = ""
         rejection = _unrecoverable(self.counter, self.limits)
         return rejection.reason if rejection else None
 

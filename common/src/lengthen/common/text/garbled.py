@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 
 from lengthen.common.text.markdown import strip_code
 
@@ -19,8 +20,8 @@ _NO_WORD = re.compile(
     rf"^[A-Z]?{_CONSONANT}{{4,}}$"  # five letters without a vowel: hardly any English word
     rf"|{_CONSONANT}{{6}}"
     r"|([a-z])\1{4}"
-    r"|^.{60}"
 )
+_LONGEST_WORD = 59
 MAX_UNREADABLE = 0.1  # share of the characters. Novels have less than 0.001, random letters 0.2
 
 
@@ -36,5 +37,10 @@ def unreadable_share(text: str) -> float:
     """Share of a text's characters in strings that can't be words, without code and URLs, in [0, 1]."""
     prose = strip_code(text)
     strings = Counter(_STRING.findall(prose))
-    unreadable = sum(len(string) * count for string, count in strings.items() if _NO_WORD.search(string))
+    unreadable = sum(len(string) * count for string, count in strings.items() if len(string) > _LONGEST_WORD or _is_no_word(string))
     return unreadable / len(prose) if unreadable else 0.0
+
+
+@lru_cache(maxsize=2**16)  # texts have most of their words in common
+def _is_no_word(string: str) -> bool:
+    return _NO_WORD.search(string) is not None

@@ -38,6 +38,7 @@ _SCRIPTS = {
     "cyrillic": "[\u0400-\u052f]+",
 }
 _UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()}
+_ASCII = re.compile(r"[\x00-\x7f]+")
 _OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + "]")
 
 # The most common words of languages with Latin letters, to distinguish English from the others.
@@ -96,14 +97,15 @@ def script_units(text: str) -> Counter[str]:
     syllable. Code, URLs, digits and punctuation are not counted.
     """
     prose = strip_code(text)
-    counts = Counter({name: len(unit.findall(prose)) for name, unit in _UNITS.items()})
-    return counts + Counter(other=len(_OTHER.findall(prose)))  # the sum removes scripts with count 0
+    rest = _ASCII.sub(" ", prose)  # what can have units of other scripts: little of most texts
+    counts = Counter({name: len(unit.findall(prose if name == "latin" else rest)) for name, unit in _UNITS.items()})
+    return counts + Counter(other=len(_OTHER.findall(rest)))  # the sum removes scripts with count 0
 
 
 def _by_function_words(text: str) -> tuple[str, float] | None:
     words = Counter(_UNITS["latin"].findall(strip_code(text).lower()))
     total = words.total()
-    shares = {language: sum(words[word] for word in known) / total for language, known in _VOCABULARY.items()}
+    shares = {language: sum(map(words.__getitem__, known & words.keys())) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]
     clear = (
         share >= _MIN_FUNCTION_SHARE and share > _MIN_LEAD * next_share and len(_VOCABULARY[first] & words.keys()) >= _MIN_FUNCTION_WORDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 FENCE = re.compile(r"^\s*(?:>\s*)*(`{3,}(?!.*`)|~{3,})(.*)$")  # a line that opens or closes a code block: fence and info string
 # An unclosed block extends to the end of the text, so each character is matched once.
@@ -15,6 +16,7 @@ def strip_code_blocks(text: str) -> str:
     return _BLOCK.sub("\n", text) if "```" in text or "~~~" in text else text
 
 
+@lru_cache(maxsize=4)  # several checks of a text need it
 def strip_code(text: str) -> str:
     """A text without code blocks, inline code and URLs."""
     return _INLINE.sub(" ", strip_code_blocks(text))

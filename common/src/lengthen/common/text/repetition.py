@@ -12,7 +12,6 @@ from lengthen.common.text.markdown import strip_code_blocks
 from lengthen.common.text.words import complete_units, units
 
 NGRAM = 10  # units; the paper's n for English
-_BATCH = 256  # characters that are buffered before they are counted, so that most pieces of a stream take no time
 _EARLY = 200  # units; a rate over fewer is not significant
 
 _TAIL = 800  # characters at the end that are searched for a loop
@@ -37,19 +36,17 @@ class RepetitionCounter:
         self._covered = 0  # units up to the end of the last repeated n-gram
         self._seen: set[int] = set()
         self._last: list[str] = []  # the n - 1 units before the next one
-        self._buffer = ""
+        self._rest = ""  # an incomplete word
 
     def feed(self, piece: str) -> None:
-        """Take the next piece of the text. Up to _BATCH characters, and an incomplete word, are buffered."""
-        self._buffer += piece
-        if len(self._buffer) >= _BATCH:
-            new, self._buffer = complete_units(self._buffer)
-            self._count(new)
+        """Take the next piece of the text. An incomplete word at its end is counted with the next piece."""
+        new, self._rest = complete_units(self._rest + piece)
+        self._count(new)
 
     def finish(self) -> None:
-        """Count what is still buffered."""
-        self._count(units(self._buffer))
-        self._buffer = ""
+        """Count the last word."""
+        self._count(units(self._rest))
+        self._rest = ""
 
     @property
     def rate(self) -> float:

@@ -26,13 +26,14 @@ def count_words_latin_runs(text: str) -> int:
 
 def units(text: str) -> list[str]:
     """The units of n-grams, in lower case: CJK characters, and runs of other characters without white space."""
-    return [unit.lower() for unit in _UNIT.findall(text)]
+    return _UNIT.findall(text.casefold())  # not lower(), whose result for a letter depends on the next letters
 
 
 def complete_units(text: str) -> tuple[list[str], str]:
     """The units of an incomplete text, without the last one if more text could lengthen it; and that rest."""
-    found = _UNIT.findall(text)
+    folded = text.casefold()
+    found = _UNIT.findall(folded)
     rest = ""
-    if found and text.endswith(found[-1]) and len(found[-1]) < _LONGEST_UNIT and not _CJK_CHARACTER.match(found[-1]):
+    if found and folded.endswith(found[-1]) and len(found[-1]) < _LONGEST_UNIT and not _CJK_CHARACTER.match(found[-1]):
         rest = found.pop()
-    return [unit.lower() for unit in found], rest
+    return found, rest
