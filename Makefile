@@ -194,13 +194,17 @@ release: release-scores ## after iteration N: a dataset with length demands, rea
 	@$(BIN)/python -m lengthen.evaluate.summary $(RUN) --iteration $(N) --release $(RELEASE)
 endif
 
-.PHONY: report compare
+.PHONY: report compare check-texts
 comma := ,
 report: ## RUN/report.html: the run as one page, with its charts beside it
 	@$(BIN)/python -m lengthen.evaluate.report $(RUN) --output $(RUN)/report.html
 
 compare: ## two runs or iterations in pairs: RUN=runs/a,runs/b or RUN=runs/a/iter-01,runs/a/iter-02
 	@$(BIN)/python -m lengthen.evaluate.compare $(subst $(comma), ,$(RUN))
+
+FILES ?=
+check-texts: .venv/.ready-$(FLAVOR) ## what the check would refuse of your own texts: FILES="a.jsonl b.parquet c.txt"
+	@$(BIN)/python -m lengthen.generate.check_texts --config $(CONFIG) $(FILES)
 
 # --- the cluster: k8s/README.md -----------------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ def expansion_row(number: int, response: str, expansion: str) -> dict[str, Any]:
     return {
         "id": f"{number:032x}", "sample": 0, "finish_reason": "stop", "response_id": f"{number:032x}",
         "instruction_id": f"{number:032x}", "instruction": f"Write about subject {number}.", "language": "en",
-        "response": response, "expansion": expansion, "response_words": before, "expansion_words": after,
+        "response": response, "expansion": expansion, "trimmed": "", "response_words": before, "expansion_words": after,
         "growth": after / before, "kept_headings": None, "kept_names": None, "rounds": 1, "attempts": 1, "tokens": after,
         "digest": text_digest(expansion), "adapter": None, "iteration": 1, "model": "test", "seed": 1,
     }  # fmt: skip
@@ -112,7 +112,7 @@ def expansion_row(number: int, response: str, expansion: str) -> dict[str, Any]:
 def response_row(number: int, response: str) -> dict[str, Any]:
     return {
         "id": f"{number:032x}", "instruction_id": f"{number:032x}", "instruction": f"Write about subject {number}.",
-        "language": "en", "response": response, "words": len(response.split()), "tokens": 1, "finish_reason": "stop",
+        "language": "en", "response": response, "trimmed": "", "words": len(response.split()), "tokens": 1, "finish_reason": "stop",
         "attempts": 1, "sample": 0, "digest": text_digest(response), "adapter": None, "iteration": 1, "model": "test", "seed": 1,
     }  # fmt: skip
 

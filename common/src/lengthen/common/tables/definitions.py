@@ -24,14 +24,15 @@ INSTRUCTIONS = _table(
     attempts=_I, tokens=_I, digest=_S, iteration=_I, model=_S, seed=_I,
 )  # fmt: skip
 
+# `trimmed`: what was cut off before and after the text: the model's words to the user.
 RESPONSES = _table(
-    "responses", 1, id=_S, instruction_id=_S, instruction=_S, language=_S, response=_S, words=_I, tokens=_I,
+    "responses", 2, id=_S, instruction_id=_S, instruction=_S, language=_S, response=_S, trimmed=_S, words=_I, tokens=_I,
     finish_reason=_S, attempts=_I, sample=_I, digest=_S, adapter=_S, iteration=_I, model=_S, seed=_I,
 )  # fmt: skip
 
 EXPANSIONS = _table(
-    "expansions", 2, id=_S, sample=_I, finish_reason=_S, response_id=_S, instruction_id=_S, instruction=_S,
-    language=_S, response=_S, expansion=_S, response_words=_I, expansion_words=_I, growth=_F, kept_headings=_F,
+    "expansions", 3, id=_S, sample=_I, finish_reason=_S, response_id=_S, instruction_id=_S, instruction=_S,
+    language=_S, response=_S, expansion=_S, trimmed=_S, response_words=_I, expansion_words=_I, growth=_F, kept_headings=_F,
     kept_names=_F, rounds=_I, attempts=_I,
     tokens=_I, digest=_S, adapter=_S, iteration=_I, model=_S, seed=_I,
 )  # fmt: skip

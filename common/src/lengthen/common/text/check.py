@@ -6,22 +6,29 @@ and stops it when it can't be accepted any more. Both use the same counter and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Protocol
 
+from lengthen.common.text.dialogue import find_control_text, find_role_turn
 from lengthen.common.text.ending import find_unfinished_end
+from lengthen.common.text.incomplete import QUOTED, find_missing_part
 from lengthen.common.text.languages import LANGUAGES, foreign_share, most_likely_language, script_units
 from lengthen.common.text.phrases.patterns import find_meta_talk, find_prompt_leak, find_refusal
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
 from lengthen.common.text.repetition import NGRAM, RepetitionCounter, count_repetition, find_tail_loop, repeated_lines
+from lengthen.common.text.talk import find_talk
 from lengthen.common.text.words import count_words
 
 # All reasons: the values of the column `reason` in the `rejected` table.
 REASONS = (
     "finish_reason", "empty", "too_short", "control_tokens", "garbled", "loop", "repetition", "repeated_lines",
-    "language", "refused", "meta_talk", "prompt_leak", "unfinished",
+    "language", "refused", "role_turn", "meta_talk", "incomplete", "prompt_leak", "unfinished",
 )  # fmt: skip
+
+_NO_PROSE = re.compile(r"[>\"“「『‘'(（\[|*•—–-]|\d+[.)、]|https?:|.*(?:https?://|\b(?:19|20)\d\d\b)")  # quotations, items, references
+_END_UNITS = 8  # of a last paragraph in another script; three times as many words of another language
 
 GIVE_UP_FACTOR = 4  # times the limit: to get below it, such a text would have to grow fourfold without any repetition
 
@@ -104,7 +111,10 @@ def _reasons(
     yield _repeats(text, limits, language)
     yield _in_other_language(text, limits, language)
     yield _reject("refused", find_refusal(text, language))
-    yield _reject("meta_talk", find_meta_talk(text, language))
+    yield _reject("control_tokens", find_control_text(text))
+    yield _reject("role_turn", find_role_turn(text))
+    yield _reject("incomplete", find_missing_part(text, language))
+    yield _reject("meta_talk", find_meta_talk(text, language) or find_talk(text, language))
     yield _reject("prompt_leak", find_prompt_leak(text, prompt, language)) if prompt else None
     yield _reject("unfinished", find_unfinished_end(text, language))
 
@@ -141,4 +151,18 @@ def _in_other_language(text: str, limits: Limits, language: str) -> Rejection | 
     if (share := foreign_share(counts, language)) > limits.max_foreign:
         return Rejection("language", f"{share:.2f} in another script > {limits.max_foreign}")
     detected, share = most_likely_language(text, counts) or (language, 0.0)
-    return Rejection("language", f"{share:.2f} of it is {detected}, not {language}") if detected != language else None
+    if detected != language:
+        return Rejection("language", f"{share:.2f} of it is {detected}, not {language}")
+    return _reject("language", _end_in_other_language(text, language))
+
+
+def _end_in_other_language(text: str, language: str) -> str | None:
+    """The beginning of the last paragraph, if it is in another language and no quotation, list item or reference; or None."""
+    last = text.rstrip().rpartition("\n")[-1].strip()
+    if _NO_PROSE.match(last):
+        return None
+    counts = script_units(QUOTED.sub(" ", last))
+    detected, _ = most_likely_language(last, counts) or (language, 0.0)
+    foreign = counts.total() >= _END_UNITS and foreign_share(counts, language) > 1 / 2
+    other = counts.total() >= 3 * _END_UNITS and detected != language
+    return f"the end is in another language: {last[:60]}" if foreign or other else None

@@ -1,101 +1,152 @@
-"""Find texts that end unfinished: not with a complete sentence, and not with a Markdown block that needs none."""
+"""Find texts that break off. Only positive signs of a break count: a text that ended by itself is finished without them.
+
+Letters with signatures, scripts, verse, lists and formulas end without a full stop, so a missing one is no sign.
+"""
 
 from __future__ import annotations
 
 import re
-from functools import cache
 
+from lengthen.common.text.blocks import open_block
 from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.markdown import FENCE
-from lengthen.common.text.phrases.patterns import load_patterns
 from lengthen.common.text.words import count_words, units
 
-_CLOSERS = r"""*_"'”’»)\]}`~>」』）】》〉〕—–-"""
-_RULE = re.compile(r"^\s*(?:[-*_]\s?){3,}$")
-_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)")
+_RULE = re.compile(r"^\s*(?:[-*_=]\s?){3,}$")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+\S|^\s{0,3}#{1,2}$")  # "###" alone ends a press release
+_CHAPTER = re.compile(
+    r"^\W*(?:(?:chapter|part|act|scene|section|book|canto)\s+(?:\d+|[ivxlc]+|one|two|three|four|five|six|seven|eight|nine|ten)\b[^.!?]{0,60}"
+    r"|第[一二三四五六七八九十百\d]+[章节回幕部卷篇][^。！？]{0,30})$",
+    re.IGNORECASE,
+)
+_END_WORD = re.compile(r"\b(?:end(?:s|ed)?|fin|finis|curtain|blackout|fade out|conclu\w+)\b|[完终]|结束|落幕|剧终", re.IGNORECASE)
+_BOLD_LINE = re.compile(r"^\s*(\*\*|__)(?![\[(（【])(?:(?!\1).)+\1[:：]?\s*$")
 _TABLE_HEAD = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?\s*)?$")
-_BLOCK = re.compile(r"^\s*(?:\|.*\||\$\$|\\\]|</\w+>)$")  # the end of a table, of a formula, of an HTML block
+_OPEN_ROW = re.compile(r"^\s*\|(?:.*[^|\s])?\s*$")
+_BARE_ITEM = re.compile(r"^\s*(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)]|[一二三四五六七八九十]+、)$")
+_ITEM = re.compile(r"^\s*(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s+")
+_INCHES = re.compile(r"\d\"")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
-_NOTE = re.compile(r"^\s*(?:\[\^[^\]\s]{1,20}\]:\s+\S|\[[^\]]{1,60}\]:\s+\S+$)")  # a footnote, a link reference
-_ADDRESS = re.compile(r"https?://\S+[^\s,;:]$")
-_ADORNMENT = re.compile("(?:\\[\\^?\\w{1,4}\\]|[¹²³⁰-⁹*]|[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d]|\\s)+$")
-_ITEM = re.compile(r"^\s*(?:(?:[-*+•·]|\(?\d+[.)]|\(?[a-zA-Z][.)])(?:\s+|$)|[\d一二三四五六七八九十]+、)(\S.*)?$")
-_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e)\.$")
-_HASHTAGS = re.compile(r"^\s*(?:#\w+[\s,]*)+$")  # at the end of a social network post
-_UNDECIDED = (",", ";", ":", "-", "–", "—", "，", "；", "：", "、", "(", "（", "“", "「", "/", "&")
-_INTERRUPTED = re.compile("[-—–][\"'”’」』]+$")  # interrupted speech
-_TAIL = 400  # characters of the last line that are examined, so that a very long line takes bounded time
-_SHORT_ITEM = 12  # words; a short list item may have no full stop
-_SIGNATURE = 4  # lines that may follow the closing of a letter
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|cf|Fig)\.$")
+_CLOSERS = "*_\"'”’»)]}`~>」』）】》〉〕 \t"
+_UNDECIDED = (",", ";", ":", "，", "；", "：", "、", "&", "(", "（", "[", "【", "“", "「", "『", "《", "=", "+", "…,")
+_DASHES = ("-", "–", "—")
+_INTERRUPTED = re.compile("[-—–]+[\"'”’」』*_]+$")  # interrupted speech
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "《": "》", "「": "」", "『": "』"}
+_NO_BRACKET = re.compile(
+    r"[:;8=xX]['-]?[(\[{]|(?<!\S)\w{1,3}\)|`[^`]*`|\\.|\$[^$]*\$|https?://\S+"
+)  # emoticons, list marks, code, formulas
+_INNER_END = {"en": re.compile(r"[a-z\d]{2}[.!?][\"”')]*\s+(?=[A-Za-z“\"])"), "zh": re.compile(r"[。！？][”」』）]*(?=[^\s—])")}
+_SOURCE = re.compile(r"\b(?:1[5-9]|20)\d\d\b|https?://|www\.|\bpp?\.\s?\d|doi|《|\bed\.|\bvol\.", re.IGNORECASE)
+_LABEL = re.compile(r"[^\w#]*(?:\d+[.)、] *)?[\w' -]{1,40}[:：]|.*(?:^|\s)#\w+$")  # "Rating: 5 of 5", hashtags
+_TAIL = 1000  # characters of the last line that are examined, so that a very long line takes bounded time
+_NAME = {
+    "en": re.compile(r"[A-Z][\w’'.-]*(?:,? (?:[A-Z\d][\w’'.-]*|of|the|and|de|van|von))*"),
+    "zh": re.compile(r".{0,16}[年月日完终]|.{2,8}[\s　].*"),
+}
+# A short line may end with these, such as a verse: "Where I come from".
+_MAY_END = frozenset("as at by for from in into of on that to with".split())  # noqa: SIM905
+_PROSE_WORDS = 8  # of a line that is prose, not verse or a signature
+_PROSE = 0.8  # share of a text's long lines that end with a sentence
+_LINES = 30  # of the text before the last line
 
 
 def find_unfinished_end(text: str, language: str) -> str | None:
-    """The end of an unfinished text, or None if the text is finished."""
+    """The end of a text that breaks off, or None if nothing shows that it does."""
+    if opened := open_block(text):
+        return f"an open block: {opened[:60]}"
     lines = [line.rstrip() for line in text.rstrip().split("\n")]
-    if fence := _open_fence(lines):
-        return f"an open code fence: {fence[:60]}"
     if FENCE.match(lines[-1]):
         return None
     while len(lines) > 1 and (_RULE.match(lines[-1]) or not lines[-1]):
         lines.pop()
-    last = lines[-1]
-    if _HEADING.match(last) or _TABLE_HEAD.match(last):
+    last = _LINK.sub(r"\1", lines[-1][-_TAIL:])
+    if _is_lone_heading(lines):
         return f"a heading with nothing under it: {last[-60:]}"
-    if _BLOCK.match(last) or _NOTE.match(last) or _HASHTAGS.match(last) or _ADDRESS.search(last[-_TAIL:]):
-        return None
-    if _ends_a_sentence(last, language) or _is_last_item(lines, language) or _has_closing(lines, language):
-        return None
-    return last[-60:]
+    broken = _TABLE_HEAD.match(last) or _OPEN_ROW.match(last) or _BARE_ITEM.match(last) or _breaks_off(last, lines, language)
+    return last[-60:] or "nothing" if broken else None
 
 
-def _open_fence(lines: list[str]) -> str:
-    """The line that opens an unclosed code fence, or an empty string."""
-    opened = mark = ""
-    for line in lines:
-        if not (match := FENCE.match(line)):
-            continue
-        if not opened:
-            opened, mark = line, match.group(1)
-        elif match.group(1).startswith(mark) and not match.group(2).strip():
-            opened = ""
-    return opened.strip()
+def ends_a_sentence(line: str, language: str) -> bool:
+    """Whether a line ends with the punctuation of a sentence, followed by nothing but closing quotation marks, brackets and notes."""
+    bare = re.sub(r"(?:\[\^?\w{1,4}\]|[¹²³⁰-⁹]|[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d])+$", "", line.rstrip()).rstrip(_CLOSERS)
+    return bare.endswith(tuple(LANGUAGES[language].ends + "。！？")) and not _ABBREVIATION.search(bare)
 
 
-def _ends_a_sentence(line: str, language: str) -> bool:
-    item = _ITEM.match(line)
-    if item and not item.group(1):  # a list marker without text
+def _is_lone_heading(lines: list[str]) -> bool:
+    last = lines[-1]
+    if len(lines) == 1 or (_END_WORD.search(last) and count_words(last) <= 12):
         return False
-    bare = _LINK.sub(r"\1", line[-_TAIL:])
-    if _ABBREVIATION.search(bare):
-        return False
-    endings = (bare, _ADORNMENT.sub("", bare))
-    return any(_sentence_end(language).search(ending) or _INTERRUPTED.search(ending) for ending in endings)
-
-
-@cache
-def _sentence_end(language: str) -> re.Pattern[str]:
-    return re.compile(rf"[{re.escape(LANGUAGES[language].ends)}]\s?[{_CLOSERS}]*$")
-
-
-def _is_last_item(lines: list[str], language: str) -> bool:
-    """Whether the last line is a complete list item: short, or without a full stop like the item before it."""
-    item = _ITEM.match(lines[-1])
-    if not item or not item.group(1):
-        return False
-    content = item.group(1).rstrip("*_`~")
-    if not content or content.endswith(_UNDECIDED) or units(content)[-1] in LANGUAGES[language].dangling:
-        return False
-    before = next((line for line in reversed(lines[:-1]) if line), "")
-    sibling = _ITEM.match(before)
-    if sibling and not _ends_a_sentence(before, language):
+    if _HEADING.match(last) or _CHAPTER.match(last):
         return True
-    return bool(sibling or before.endswith((":", "："))) and count_words(content) <= _SHORT_ITEM
+    # A line in bold can be a signature: it is a heading where such lines head other parts of the text.
+    return (
+        bool(_BOLD_LINE.match(last))
+        and any(_BOLD_LINE.match(line) and any(map(str.strip, following)) for line, following in _with_next_lines(lines[:-1]))
+        and not ends_a_sentence(last, "zh")
+    )
 
 
-def _has_closing(lines: list[str], language: str) -> bool:
-    """Whether the text ends with words such as "The end", or is a letter with a closing and a signature."""
-    closing = load_patterns("closing", language)
-    written = [line.strip("*_#~ ") for line in lines if line]
-    if closing.fullmatch(written[-1].rstrip(".!")):
+def _with_next_lines(lines: list[str]) -> list[tuple[str, list[str]]]:
+    return [(line, lines[at + 1 : at + 3]) for at, line in enumerate(lines)]
+
+
+def _breaks_off(last: str, lines: list[str], language: str) -> bool:
+    """Whether the last line ends within a sentence, a bracket or a mark."""
+    if ends_a_sentence(last, language):
+        return False
+    bare = last.rstrip(_CLOSERS)
+    if _ABBREVIATION.search(last) or last.endswith(_UNDECIDED) or bare.endswith((",", ";", "，", "；", "、")):
         return True
-    return any(closing.fullmatch(line) for line in written[-_SIGNATURE:-1]) and count_words(written[-1]) <= 2 * _SIGNATURE
+    if last.endswith(_DASHES) and not last.startswith(_DASHES) and not _ends_like_others(lines):
+        return True
+    if _INTERRUPTED.search(last):
+        return False
+    return _open_bracket(last) or _open_mark(last) or _dangles(bare, language) or _open_sentence(last, lines, language)
+
+
+def _ends_like_others(lines: list[str]) -> bool:
+    """Whether other lines before the last one end with a dash too, as in verse."""
+    return sum(line.endswith(_DASHES) for line in lines[-9:-1]) >= 2
+
+
+def _open_bracket(line: str) -> bool:
+    """Whether a bracket that the line opens is not closed in it."""
+    stack: list[str] = []
+    for character in _NO_BRACKET.sub(" ", line):
+        if character in _BRACKETS:
+            stack.append(_BRACKETS[character])
+        elif stack and character == stack[-1]:
+            stack.pop()
+    return bool(stack)
+
+
+def _open_mark(line: str) -> bool:
+    """Whether bold text or a quotation is opened and not closed."""
+    return line.count("**") % 2 == 1 or line.count("“") > line.count("”") or (line.count('"') % 2 == 1 and not _INCHES.search(line))
+
+
+def _dangles(line: str, language: str) -> bool:
+    """Whether the last word must be followed by another one, such as "the" or 因为."""
+    dangling = LANGUAGES[language].dangling
+    if language == "zh":
+        return any(line.endswith(word) for word in dangling)
+    last = "".join(units(line[-60:])[-1:])
+    return last in dangling and (last not in _MAY_END or count_words(line) >= _PROSE_WORDS)
+
+
+def _open_sentence(line: str, lines: list[str], language: str) -> bool:
+    """Whether a line of prose ends within a sentence: words follow its last ended sentence, or it has no ended one and the other
+    long lines of the text have. Names, dates, sources, postscripts and items of lists have none."""
+    words = count_words(line)
+    if words < _PROSE_WORDS or line[-1] in _BRACKETS.values() or _SOURCE.search(line) or line.startswith(("PS", "P.S", "P. S")):
+        return False
+    others = [other for other in lines[-_LINES:-1] if count_words(other[-_TAIL:]) >= _PROSE_WORDS]
+    if _ITEM.match(line):
+        others = [other for other in others if _ITEM.match(other)] if words >= 2 * _PROSE_WORDS else []
+    elif ends := [match.end() for match in _INNER_END[language].finditer(line)]:
+        return not _NAME[language].fullmatch(line[ends[-1] :].strip(_CLOSERS))
+    elif _LABEL.match(line):
+        return False
+    ended = sum(ends_a_sentence(other, language) for other in others)
+    return bool(others) and ended >= _PROSE * len(others) and not line[:1].islower()

@@ -20,14 +20,23 @@ class Traits(NamedTuple):
     ngram: int  # units in the n-grams of the repetition check; the paper's n
     leak: int  # words (zh: characters) of the prompt that do not occur in an answer by chance
     ends: str  # punctuation that ends a sentence
-    dangling: frozenset[str]  # words that no list item ends with; none in Chinese, which has no spaces between words
+    dangling: frozenset[str]  # words that another one must follow
 
 
-_DANGLING = "a an and as at because but by for from in into its my nor of on or our than that the their to whose with your"
+_DANGLING = (
+    "a although an and as at because but by for from if in into its my nor of on or our than that the their to unless whose with your"
+)
+_DANGLING_ZH = "和 与 或 及 以及 因为 但是 而且 并且 对于 关于 通过 如果 虽然 为了 把 被 将 从 向 比如 例如 包括"
 
 LANGUAGES = {
     "en": Traits("latin", ngram=10, leak=6, ends=".!?…", dangling=frozenset(_DANGLING.split())),
-    "zh": Traits("han", ngram=13, leak=10, ends="。！？…!?.．～", dangling=frozenset()),
+    "zh": Traits(
+        "han",
+        ngram=13,
+        leak=10,
+        ends="。！？…!?.．～",
+        dangling=frozenset(_DANGLING_ZH.split()),
+    ),
 }
 
 _SCRIPTS = {

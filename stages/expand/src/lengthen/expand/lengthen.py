@@ -24,6 +24,7 @@ from lengthen.common.text.paragraphs import BREAK, first_two_thirds
 from lengthen.common.text.phrases.patterns import EDGE, find_meta_talk
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
+from lengthen.common.text.talk import trim_talk
 from lengthen.common.text.words import count_words
 from lengthen.expand.retention import kept_headings, kept_names
 
@@ -40,7 +41,9 @@ class Lengthening:
     language: str
     best: str  # the response at first
     finish_reason: str = ""  # of `best`
+    trimmed: str = ""  # what was cut off in its last round
     rejection: Rejection = NO_ROUND_YET
+    _cut_off: str = ""
 
     async def rounds(self, attempt: int) -> int:
         """Make the rounds, each from the longest text so far. Returns how many were made."""
@@ -48,7 +51,7 @@ class Lengthening:
         for made in range(1, settings.rounds + 1):
             completion, longest = await self.round(f"{attempt}.{made}"), count_words(self.best)
             if completion and count_words(completion.text) > longest:
-                self.best, self.finish_reason = completion.text, completion.finish_reason
+                self.best, self.finish_reason, self.trimmed = completion.text, completion.finish_reason, self._cut_off
             elif completion:
                 self.rejection = Rejection("growth", f"{count_words(completion.text)} words <= {longest} of the draft")
             if settings.target_growth and count_words(self.best) >= settings.target_growth * words:
@@ -61,7 +64,8 @@ class Lengthening:
         if first.finish_reason not in ("stop", "length") or not first.text.strip():
             self.rejection = Rejection(first.finish_reason if first.text.strip() else "empty", "in phase 1")
             return None
-        opening = first_two_thirds(first.text)
+        beginning = trim_talk(first.text.strip(), self.language)
+        opening = first_two_thirds(beginning.text)
         if first.finish_reason == "length" and opening == first.text.strip():  # the text would continue after half a sentence
             self.rejection = Rejection("finish_reason", "length in phase 1, in its only paragraph")
             return None
@@ -69,7 +73,9 @@ class Lengthening:
             self.rejection = Rejection("meta_talk", phrase)
             return None
         second = await self._complete(opening + BREAK, name + ".2")
-        text = opening + BREAK + second.text.strip()
+        continuation = trim_talk(second.text.strip(), self.language)
+        self._cut_off = "\n…\n".join(filter(None, (beginning.preface, continuation.removed)))
+        text = opening + BREAK + continuation.text
         rejection = check_text(
             text,
             second.finish_reason,
@@ -104,7 +110,7 @@ async def lengthen(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> d
         rounds = await made.rounds(number)
         if count_words(made.best) / before > settings.min_growth:
             seed = attempt_seed(job.config.seed, task.id, f"{number}.1.1")
-            row = {"rounds": rounds, "finish_reason": made.finish_reason, "seed": seed}
+            row = {"rounds": rounds, "finish_reason": made.finish_reason, "trimmed": made.trimmed, "seed": seed}
             return _row(response, made.best) | row | job.constants
         if made.best == response["response"]:  # no round passed the check
             return made.rejection

@@ -8,10 +8,12 @@ from typing import Any
 from lengthen.common.stage.yields import yield_figures
 from lengthen.common.store.figures import Figures, Row, columns
 
+_COLUMNS = ("words", "attempts", "trimmed")
+
 
 def figures(rows: Iterable[Row], tokens: int) -> dict[str, Any]:
-    words, attempts = columns(rows, "words", "attempts")
-    return yield_figures(words, tokens, attempts)
+    words, attempts, trimmed = columns(rows, *_COLUMNS)
+    return yield_figures(words, tokens, attempts) | {"trimmed": sum(map(bool, trimmed))}
 
 
-FIGURES = Figures(("words", "attempts"), figures)
+FIGURES = Figures(_COLUMNS, figures)
