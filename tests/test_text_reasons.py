@@ -37,7 +37,7 @@ REFUSED = [
     ("zh", RUSSIAN, "language", "1.00 in another script"),
     ("zh", JAPANESE, "language", "in another script"),
     ("en", "I'm sorry, but I can't help with that request.", "refused", "I'm sorry"),
-    ("en", "I’m really sorry, but I cannot write this story for you.", "refused", "I'm really sorry"),
+    ("en", "I’m really sorry, but I cannot write this story for you.", "refused", "I’m really sorry"),
     ("en", "I am unable to assist with this request.", "refused", "I am unable"),
     ("en", "I cannot fulfill your request.", "refused", "I cannot fulfill"),
     ("en", "Sorry, I can't create content of that kind.", "refused", "Sorry"),

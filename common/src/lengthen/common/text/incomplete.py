@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lengthen.common.text.markdown import strip_code_blocks
-from lengthen.common.text.phrases.patterns import load_patterns, plain
+from lengthen.common.text.phrases.patterns import find_phrase, folded, load_patterns
 
 _EDGE = 700  # characters at each end where a sentence can be about the text itself; elsewhere it can be the text's subject
 _BRACKETED = re.compile(r"^[\s*_>#.…-]*[\[(（【{<《](?!\d+\])([^\n]{1,300}?)[\])）】}>》][\s*_.…。-]*$", re.MULTILINE)
@@ -21,10 +21,10 @@ def find_missing_part(text: str, language: str) -> str | None:
         return match.group().strip()
     placeholder = load_patterns("placeholder", language)
     for line in _BRACKETED.finditer(prose):
-        if "\\" not in line.group() and placeholder.search(plain(line.group(1))):
+        if "\\" not in line.group() and placeholder.search(folded(line.group(1))):
             return line.group().strip()[:120]
     edges = (prose[:_EDGE], prose[-_EDGE:]) if len(prose) > _EDGE else (prose,)
     for edge in edges:
-        if match := load_patterns("missing", language).search(QUOTED.sub(" ", plain(edge))):
-            return match.group()
+        if phrase := find_phrase("missing", language, QUOTED.sub(" ", edge)):
+            return phrase
     return None

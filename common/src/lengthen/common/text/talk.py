@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lengthen.common.text.incomplete import find_missing_part
-from lengthen.common.text.phrases.patterns import is_letter, load_patterns, plain
+from lengthen.common.text.phrases.patterns import folded, is_letter, load_patterns
 from lengthen.common.text.words import count_words
 
 _LINES = 4  # lines at each end that can be talk
@@ -102,13 +102,13 @@ def _preface_end(text: str, language: str) -> int:
 def _announcement(line: str, language: str, addressed: bool) -> tuple[int, bool]:
     """The length of a line's first sentences that announce the text, and whether they speak to the user."""
     strong, courtesy = load_patterns("preface", language), load_patterns("courtesy", language)
-    if not addressed and _LONE.fullmatch(plain(line).strip(_MARKS)):
+    if not addressed and _LONE.fullmatch(folded(line).strip(_MARKS)):
         return len(line), True
     at = announced = 0
     if exclaimed := _EXCLAIMED.match(line):
         at, announced, addressed = exclaimed.end(), exclaimed.end(), True
     for match in _SENTENCE.finditer(line, at):
-        sentence = plain(match.group()).strip().lstrip(_MARKS)
+        sentence = folded(match.group()).strip().lstrip(_MARKS)
         if interjection := _INTERJECTION[language].match(sentence):
             addressed, sentence = True, sentence[interjection.end() :]
         sentence = sentence.rstrip(_MARKS)
@@ -153,13 +153,13 @@ def _remark(line: str, language: str, letter: bool) -> int | None:
     trailer = load_patterns("trailer", language)
 
     def is_talk(sentence: str) -> bool:
-        bare = plain(sentence).strip(" \t*_")
+        bare = folded(sentence).strip(" \t*_")
         if bare[:1] in _QUOTES or bare[-1:] in _QUOTES or (letter and not _about_text(bare, language)):
             return False
         return trailer.match(bare.strip(_WRAPPING)) is not None
 
     def to_user(sentence: str) -> bool:
-        return count_words(sentence) <= _SHORT or bool(_WITH_USER.search(plain(sentence))) or is_talk(sentence)
+        return count_words(sentence) <= _SHORT or bool(_WITH_USER.search(folded(sentence))) or is_talk(sentence)
 
     sentences = [match for match in _SENTENCE.finditer(line) if match.group().strip()]
     others = (sentence.group() for sentence in sentences[1:])

@@ -1,6 +1,7 @@
 """Find phrases for which a text is rejected: talk about the text itself, a refusal to write it, words of the prompt.
 
-The phrases are regular expressions in `KIND.LANGUAGE.txt` in this folder, one per line. A line `{name}=…` defines a part of the others.
+The phrases are regular expressions in `KIND.LANGUAGE.txt` in this folder, one per line, in lower case. A line `{name}=…` defines a part
+of the others. They are matched with `folded` texts, because Python's regular expressions are three times as slow without regard to case.
 """
 
 from __future__ import annotations
@@ -17,22 +18,25 @@ _NAME = re.compile(r"\{[a-z]+\}")
 _SALUTATION_LINES = 8  # a letter may begin with addresses and a date
 _SIGNATURE_LINES = 6
 _VARIABLE = re.compile(r"\$\{?\w+\}?")
-_STARTS = re.compile(r"\^|\\b(?:\(\?:)?\w")  # `^`, or `\b` before a word
 _WORD = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+(?:'\w+)?")
+
+
+def find_phrase(kind: str, language: str, text: str) -> str | None:
+    """The first phrase of a kind in a text, as the text has it; or None."""
+    match = load_patterns(kind, language).search(folded(text))
+    return text[match.start() : match.end()] if match else None
 
 
 def find_meta_talk(text: str, language: str) -> str | None:
     """A phrase about the text itself, or an instruction that the model invented, at the beginning or end of a text; or None."""
-    for edge in (text[:EDGE], text[-EDGE:]):
-        if match := load_patterns("meta_talk", language).search(plain(edge)):
-            return match.group()
-    return None
+    return find_phrase("meta_talk", language, text[:EDGE]) or find_phrase("meta_talk", language, text[-EDGE:])
 
 
 def find_refusal(text: str, language: str) -> str | None:
     """The words at the beginning of a text that refuse the instruction; or None. Elsewhere, a character of a story may say them."""
-    match = load_patterns("refused", language).match(plain(text[:EDGE]).lstrip("#* \t\r\n"))
-    return match.group() if match else None
+    beginning = text[:EDGE].lstrip("#* \t\r\n")
+    match = load_patterns("refused", language).match(folded(beginning))
+    return beginning[: match.end()] if match else None
 
 
 def find_prompt_leak(text: str, prompt: str, language: str) -> str | None:
@@ -54,24 +58,24 @@ def load_patterns(kind: str, language: str) -> re.Pattern[str]:
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     names = {match[1]: match[2] for line in lines if (match := _DEFINITION.match(line))}
     lines = [_NAME.sub(lambda match: names[match.group()], line) for line in lines if not _DEFINITION.match(line)]
-    # If they all begin with a word or a line, no other position is tried with each of them: 2.5 times as fast.
-    start = r"(?:\b(?=\w)|^)" if all(_STARTS.match(line) for line in lines) else ""
-    return re.compile(f"{start}(?:{'|'.join(lines)})", re.IGNORECASE | re.MULTILINE)
+    # Phrases that begin at a word are tried at words only, with one test of that for all of them.
+    words, others = [line[2:] for line in lines if line.startswith("\\b")], [line for line in lines if not line.startswith("\\b")]
+    return re.compile("|".join([*others, rf"\b(?:{'|'.join(words)})"] if words else others), re.MULTILINE)
 
 
 def is_letter(text: str, language: str) -> bool:
     """Whether a text is a letter, an e-mail or a speech: it begins with a salutation, or ends with a closing and a signature."""
-    lines = [line.strip("*_#~> ") for line in plain(text[:EDGE]).split("\n") if line.strip()][:_SALUTATION_LINES]
-    last = [line.strip("*_#~> ") for line in plain(text[-EDGE:]).split("\n") if line.strip()][-_SIGNATURE_LINES:-1]
+    lines = [line.strip("*_#~> ") for line in folded(text[:EDGE]).split("\n") if line.strip()][:_SALUTATION_LINES]
+    last = [line.strip("*_#~> ") for line in folded(text[-EDGE:]).split("\n") if line.strip()][-_SIGNATURE_LINES:-1]
     closing = load_patterns("closing", language)
     return any(map(load_patterns("salutation", language).match, lines)) or any(map(closing.fullmatch, last))
 
 
-def plain(text: str) -> str:
-    """A text with straight apostrophes, as the phrase files have them."""
-    return text.replace("’", "'")
+def folded(text: str) -> str:
+    """A text in lower case and with straight apostrophes, as the phrase files have them."""
+    return text.replace("’", "'").lower()
 
 
 def _words(text: str) -> str:
     """The words (Chinese: characters) of a text, in lower case, with single spaces between them."""
-    return " ".join(_WORD.findall(plain(text).lower()))
+    return " ".join(_WORD.findall(folded(text)))
