@@ -25,6 +25,7 @@ def letters(text: str) -> str:
         ("```markdown\n# Title\n```sh\nls\n```\nText.\n```\nDone.", "cccccccp"),
         ("It ended.\n\n~~~\n\nThe next day, it began again.", "ppcpp"),  # scenes of a story
         ("Use ```x``` here.\nDone.", "pp"),
+        ("class Pump {\n    int level = 0;\n}\n\n    A quotation, indented.", "cccpp"),
         ("| a | b |\n|---|---|\n| 1 | 2 |\n\nDone.", "tttpp"),
         ("a | b\n--- | ---\n1 | 2\n3 | 4\nDone.", "ptttp"),
         ("+---+---+\n| 1 | 2 |\n+---+---+\nDone.", "tttp"),
