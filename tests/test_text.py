@@ -29,9 +29,11 @@ def test_both_counters_follow_the_benchmarks_definitions(text: str, words: int, 
     assert (count_words(text), count_words_latin_runs(text)) == (words, latin_runs)
 
 
-def test_paragraphs_split_at_blank_lines_and_at_newlines_when_there_are_two_or_fewer() -> None:
+def test_paragraphs_split_at_blank_lines_and_at_the_breaks_of_long_lines_when_there_are_two_or_fewer() -> None:
+    long = [f"{' '.join(f'{name}{n}' for n in range(20))}." for name in "abc"]
     assert split_paragraphs("a\n\nb\nb2\n \nc") == ["a", "b\nb2", "c"]
-    assert split_paragraphs("a\n\nb\nc") == ["a", "b", "c"]
+    assert split_paragraphs("a\n\nb\nc") == ["a", "b\nc"]
+    assert split_paragraphs(f"{long[0]}\n\n{long[1]}\n{long[2]}") == long
     assert split_paragraphs("\n\na\n\n") == ["a"]
 
 

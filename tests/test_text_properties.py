@@ -38,11 +38,12 @@ def sentences(seed: int, loops: bool) -> str:
     rng = random.Random(seed)
     size = rng.choice([3, 30, 3000])
     words = [rng.choice(["w{}", "字{}", "{}好"]).format(rng.randrange(size)) for _ in range(rng.randrange(20, 400))]
+    words = [word + rng.choice([" ", " ", " ", "", "\n", "。"]) for word in words]
     if loops:
         for _ in range(rng.randrange(1, 6)):
             start = rng.randrange(len(words))
             words[start:start] = words[start : start + rng.randrange(1, 60)] * rng.randrange(1, 12)
-    return "".join(word + rng.choice([" ", " ", " ", "", "\n", "。"]) for word in words)
+    return "".join(words)
 
 
 PROSE = st.builds(sentences, st.integers(0, 10**6), st.booleans())
@@ -107,7 +108,7 @@ def test_any_text_with_a_loop_at_the_end_is_refused(text: str, loop: str, langua
     n = LANGUAGES[language].ngram
     times = math.ceil((LIMITS.loop_words * n // 10 + n) / len(units(loop))) + 2
     looped = text + f" {loop}" * times
-    assert count_repetition(looped, n).longest_run >= count_repetition(text, n).longest_run
+    assert count_repetition(looped, n).longest_loop >= count_repetition(text, n).longest_loop
     assert check_text(looped, "stop", LIMITS, language=language) is not None
 
 
@@ -120,12 +121,12 @@ def test_the_counter_is_independent_of_the_size_of_the_pieces(text: str, languag
         counter.feed(piece)
     counter.finish()
     whole = count_repetition(text, n)
-    seen = ("units", "repeated", "longest_run", "highest_rate")
+    seen = ("units", "repeated", "longest_run", "longest_loop", "highest_rate")
     assert [getattr(counter, name) for name in seen] == [getattr(whole, name) for name in seen]
 
 
 def counted_by_definition(text: str, n: int) -> tuple[int, int, int]:
-    """Units, repeated units and their longest run, from the definition, in quadratic time."""
+    """Units of prose, repeated units and their longest run, from the definition, in quadratic time."""
     found = units(text)
     repeated = [False] * len(found)
     for end in range(n, len(found) + 1):
@@ -140,8 +141,9 @@ def counted_by_definition(text: str, n: int) -> tuple[int, int, int]:
 @given(PROSE, LANGUAGE)
 def test_the_counter_agrees_with_the_definition(text: str, language: str) -> None:
     n = LANGUAGES[language].ngram
-    counter = count_repetition(text[:600], n)
-    assert (counter.units, counter.repeated, counter.longest_run) == counted_by_definition(text[:600], n)
+    one_line = text[:600].replace("\n", " ")  # short lines may be refrains
+    counter = count_repetition(one_line, n)
+    assert (counter.units, counter.repeated, counter.longest_run) == counted_by_definition(one_line, n)
 
 
 @settings(quick, max_examples=300)
@@ -166,7 +168,7 @@ def test_the_check_refuses_every_text_that_the_watch_stopped(text: str, language
 
 def test_the_strategy_gives_both_stopped_and_accepted_texts() -> None:
     """The test above would be useless with a strategy that never repeats words."""
-    verdicts = [count_repetition(sentences(seed, loops=True)).longest_run >= 20 for seed in range(100)]
+    verdicts = [count_repetition(sentences(seed, loops=True)).longest_loop >= 20 for seed in range(100)]
     assert 10 < sum(verdicts) < 90
 
 

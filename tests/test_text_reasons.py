@@ -117,14 +117,15 @@ def test_every_reason_has_a_test() -> None:
 
 
 @pytest.mark.parametrize(("language", "bound"), [("en", 40), ("zh", 52)])
-def test_a_repeated_run_is_a_loop_at_the_languages_bound(language: str, bound: int) -> None:
+def test_a_run_that_repeats_itself_is_a_loop_at_the_languages_bound(language: str, bound: int) -> None:
+    """A second copy of a passage is none."""
     units = [f"w{n} " for n in range(2000)] if language == "en" else [chr(0x4E00 + n) for n in range(2000)]
     end = "." if language == "en" else "。"
-    for run, reason in ((bound - 1, None), (bound, "loop")):
-        text = "".join(units) + "".join(units[100 : 100 + run]) + "end" + end
-        found = check_text(text, "stop", LIMITS, language=language)
+    copy = "".join(units[100 : 100 + bound])
+    for copies, reason in ((copy, None), (copy + copy[:-1], None), (copy * 2, "loop")):
+        found = check_text("".join(units) + copies + end, "stop", LIMITS, language=language)
         assert (found and found.reason) == reason
-        assert found is None or found.detail == f"{bound} repeated words in a row >= {bound}"
+        assert found is None or found.detail == f"{bound} words in a row that repeat the same words >= {bound}"
 
 
 def test_repetition_is_refused_with_its_rate() -> None:

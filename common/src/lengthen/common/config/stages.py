@@ -14,9 +14,17 @@ _REJECTED = "Stop the stage when more than this share of its rows is rejected."
 class Check(Section):
     """When a generated text is rejected (`lengthen.common.text.check`)."""
 
-    max_repetition: Share = setting(0.05, "Maximum share of words in an n-gram that occurred before. Paper: no repeated n-gram at all.")
-    max_repeated_lines: Share = setting(0.1, "Maximum share of characters in repeated lines, ignoring list markers and numbers.")
-    loop_words: Count = setting(40, "This many repeated words in a row are a loop; in Chinese 1.3 times as many characters.")
+    max_repetition: Share = setting(
+        0.05, "Maximum share of the prose's words in an n-gram that occurred before. Paper: no repeated n-gram at all."
+    )
+    max_repeated_lines: Share = setting(
+        0.1, "Maximum share of the prose's characters in repeated lines, ignoring list markers and numbers."
+    )
+    loop_words: Count = setting(
+        40,
+        "This many words in a row that repeat the same words a third time are a loop; in Chinese 1.3 times as many characters, and in any "
+        "language at least 1 % of the text so far.",
+    )
     max_foreign: Share = setting(0.3, "Maximum share of words in another script than that of the instruction's language.")
     min_words: Count = setting(50, "Minimum words of a text.")
 

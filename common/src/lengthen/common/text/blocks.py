@@ -24,6 +24,11 @@ _OPENING = re.compile(rf"(?<![$\\])\$\$(?!\$)|(?<!\\)\\\[|\\begin\{{(?:{_ENVIRON
 _LATEX = re.compile(r"[\\^_={]")
 _WORD = re.compile(r"[^\W\d_]")
 
+# Code without a fence, as far as a single line shows it.
+_INDENTED_CODE = re.compile(r"(?: {4}|\t).*[{}=;<>\[\]]")
+_CODE_BEGINS = (">>> ", "#include", "// ", "/* ", "}", "</")
+_CODE_ENDS = ("{", "};", ");", "*/", "/>")
+
 _TABLE_ROW = re.compile(r"[\s>]*(?:[|│┃║┌├└╔╠╚]|\+[-=]{2,})")
 _TABLE_HEAD = re.compile(r"[\s>]*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)+\|?\s*$")  # of a table whose rows do not begin with a bar
 
@@ -70,6 +75,8 @@ class BlockReader:
             return Kind.TABLE
         if fence := _fence(line):
             self._open.append(fence)
+            return Kind.CODE
+        if line.startswith(_CODE_BEGINS) or line.endswith(_CODE_ENDS) or _INDENTED_CODE.match(line):
             return Kind.CODE
         return self._formula(line) if "$" in line or "\\" in line else Kind.PROSE
 

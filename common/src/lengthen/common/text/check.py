@@ -126,10 +126,10 @@ def _reject(reason: str, detail: str | None) -> Rejection | None:
 def _unrecoverable(counter: RepetitionCounter, limits: Limits) -> Rejection | None:
     """A loop, or a rate that was so high at some point that the text is rejected whatever follows."""
     loop = limits.loop_words * counter.n // NGRAM  # n is larger for Chinese, whose units are characters
-    if counter.longest_run >= loop:
-        return Rejection("loop", f"{counter.longest_run} repeated words in a row >= {loop}")
-    if counter.highest_rate > GIVE_UP_FACTOR * limits.max_repetition:
-        return Rejection("repetition", f"{counter.highest_rate:.3f} > {GIVE_UP_FACTOR} x {limits.max_repetition} at some point")
+    if counter.longest_loop >= loop:
+        return Rejection("loop", f"{counter.longest_loop} words in a row that repeat the same words >= {loop}")
+    if (rate := counter.highest_rate) > GIVE_UP_FACTOR * limits.max_repetition:
+        return Rejection("repetition", f"{rate:.3f} > {GIVE_UP_FACTOR} x {limits.max_repetition} at some point")
     return None
 
 
@@ -140,7 +140,7 @@ def _repeats(text: str, limits: Limits, language: str) -> Rejection | None:
     if (loop := find_tail_loop(text)) is not None:
         return Rejection("repetition", f"repeated at the end: {loop}")
     if counter.rate > limits.max_repetition:
-        return Rejection("repetition", f"{counter.rate:.3f} > {limits.max_repetition}")
+        return Rejection("repetition", f"{counter.rate:.3f}, up to {counter.longest_run} words in a row, > {limits.max_repetition}")
     if (share := repeated_lines(text)) > limits.max_repeated_lines:
         return Rejection("repeated_lines", f"{share:.3f} > {limits.max_repeated_lines}")
     return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lengthen.common.text.markdown import strip_code
+from lengthen.common.text.blocks import BlockReader, Kind
+from lengthen.common.text.markdown import FENCE, strip_code
 
 _USER = r"(?:user|human|用户|人类|提问者)"
 _ASSISTANT = r"(?:assistant|ai|ai assistant|chatgpt|助手|ai助手|人工智能助手)"
@@ -23,6 +24,7 @@ _TOKEN = re.compile(
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|BOS|EOS|PAD|UNK|CLS|SEP|MASK|gMASK|sMASK|sop|eop)\]"
     r"|<</?SYS>>|<(?:sop|eop|s_start|s_end|im_start|im_end|eot|eod|EOT|EOS)>|<\|[a-z_]{2,30}\b|\[\|(?:Human|AI|endofturn|system|user|assistant)\|\]"
 )
+_INLINE_CODE = re.compile(r"`[^`\n]+`")
 _STRIKE = re.compile(r"<(/?)s>")
 
 
@@ -30,11 +32,21 @@ def find_control_text(text: str) -> str | None:
     """The first tag of a model's thoughts or control token of a common chat template outside code; or None."""
     if "<" not in text and "[" not in text:
         return None
-    prose = strip_code(text)
+    prose = _without_fences(text)
     if match := _THOUGHTS.search(prose) or _TOKEN.search(prose):
         return match.group()
     marks = _STRIKE.findall(prose)
     return "<s> or </s>" if marks.count("") != marks.count("/") else None
+
+
+def _without_fences(text: str) -> str:
+    """A text without code blocks between fences and without inline code. Lines of HTML stay: tags of thoughts look like them."""
+    reader, kept = BlockReader(), []
+    for line in text.split("\n"):
+        kind = reader.kind(line)
+        if kind is not Kind.CODE or not (reader.opened_by or FENCE.match(line)):
+            kept.append(line)
+    return _INLINE_CODE.sub(" ", "\n".join(kept))
 
 
 def find_role_turn(text: str) -> str | None:

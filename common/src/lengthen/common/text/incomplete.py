@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lengthen.common.text.markdown import strip_code_blocks
+from lengthen.common.text.markdown import strip_code
 from lengthen.common.text.phrases.patterns import find_phrase, folded, load_patterns
 
 _EDGE = 700  # characters at each end where a sentence can be about the text itself; elsewhere it can be the text's subject
@@ -16,7 +16,7 @@ QUOTED = re.compile(r"“[^”\n]{12,}”|\"[^\"\n]{12,}\"|「[^」\n]{12,}」")
 
 def find_missing_part(text: str, language: str) -> str | None:
     """The words of a text that say that a part of it is missing, or that stand for the part; or None."""
-    prose = strip_code_blocks(text)
+    prose = strip_code(text)
     if match := _CONTINUED.search(prose[-60:]) or _ELISION.search(prose):
         return match.group().strip()
     placeholder = load_patterns("placeholder", language)

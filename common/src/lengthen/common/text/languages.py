@@ -45,10 +45,13 @@ _SCRIPTS = {
     "kana": "[\u3041-\u30fa\u31f0-\u31ff]",
     "hangul": "[\uac00-\ud7af\u1100-\u11ff]",
     "cyrillic": "[\u0400-\u052f]+",
+    "greek": "[\u0370-\u03ff\u1f00-\u1fff]+",
 }
+_SYMBOLS = "\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209c\u2100-\u214f\U0001d400-\U0001d7ff"  # letters and digits of formulas
+_VARIABLE = re.compile("(?<![A-Za-z\u00c0-\u03ff])[B-HJ-Zb-z\u0391-\u03c9](?![A-Za-z\u00c0-\u03ff])")  # any letter but a, A and I
 _UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()}
 _ASCII = re.compile(r"[\x00-\x7f]+")
-_OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + "]")
+_OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + _SYMBOLS + "]")
 
 # The most common words of languages with Latin letters, to distinguish English from the others.
 _FUNCTION_WORDS = {
@@ -61,7 +64,7 @@ _FUNCTION_WORDS = {
     "nl": "de het een en van is dat niet op te voor met zijn die aan er ook als bij maar om dan naar door wordt deze worden",
 }
 _VOCABULARY = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
-_LANGUAGE_OF_SCRIPT = {"han": "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru"}
+_LANGUAGE_OF_SCRIPT = {"han": "zh", "kana": "ja", "hangul": "ko", "cyrillic": "ru", "greek": "el"}
 
 _MIN_SCRIPT_SHARE = 0.6  # of a text's units in its main script
 _MIN_KANA_SHARE = 0.1  # of Chinese characters and kana: above it, the text is Japanese
@@ -103,9 +106,9 @@ def foreign_share(counts: Counter[str], language: str) -> float:
 
 def script_units(text: str) -> Counter[str]:
     """The number of a text's units by script. A unit is a word of an alphabet, or one Chinese character, kana or Hangul
-    syllable. Code, URLs, digits and punctuation are not counted.
+    syllable. Code, formulas, variables of one letter, URLs, digits and punctuation are not counted.
     """
-    prose = strip_code(text)
+    prose = _VARIABLE.sub(" ", strip_code(text))
     rest = _ASCII.sub(" ", prose)  # what can have units of other scripts: little of most texts
     counts = Counter({name: len(unit.findall(prose if name == "latin" else rest)) for name, unit in _UNITS.items()})
     return counts + Counter(other=len(_OTHER.findall(rest)))  # the sum removes scripts with count 0

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lengthen.common.text.incomplete import find_missing_part
+from lengthen.common.text.paragraphs import strip_ends
 from lengthen.common.text.phrases.patterns import folded, is_letter, load_patterns
 from lengthen.common.text.words import count_words
 
@@ -67,7 +68,7 @@ class Trimmed(NamedTuple):
 def trim_talk(text: str, language: str) -> Trimmed:
     """Cut off the announcement of a text and the remarks after it. Nothing is cut if no text would be left."""
     start, end = _bounds(text, language)
-    kept = text[start:end].rstrip().lstrip("\n")
+    kept = strip_ends(text[start:end])
     if not count_words(kept):
         return Trimmed(text, "", "")
     return Trimmed(kept, text[:start].strip(), text[end:].strip())

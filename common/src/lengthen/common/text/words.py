@@ -14,7 +14,12 @@ _UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,{_LONGEST_UNIT}}}")
 
 
 def count_words(text: str) -> int:
-    """LonGen's count: CJK characters (with their punctuation and full-width forms) + whitespace-separated words of the rest."""
+    """LonGen's count: CJK characters + whitespace-separated words of the rest.
+
+    CJK characters are the ideographs U+4E00 to U+9FFF and U+3400 to U+4DBF (extension A), the punctuation U+3000 to U+303F, and the
+    full-width forms U+FF00 to U+FFEF. Other ideographs (extension B and later, U+20000 and up; compatibility, U+F900 to U+FAFF),
+    kana and Hangul count like letters: a run of them is one word.
+    """
     cjk = len(_CJK_CHARACTER.findall(text))
     return cjk + len(_CJK_CHARACTER.sub(" ", text).split())
 

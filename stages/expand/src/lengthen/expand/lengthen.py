@@ -20,7 +20,7 @@ from lengthen.common.stage.job import Job
 from lengthen.common.stage.tasks import Task
 from lengthen.common.text.check import Watch, check_text
 from lengthen.common.text.digest import text_digest
-from lengthen.common.text.paragraphs import BREAK, first_two_thirds
+from lengthen.common.text.paragraphs import BREAK, first_two_thirds, normalized, strip_ends
 from lengthen.common.text.phrases.patterns import EDGE, find_meta_talk
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
@@ -64,16 +64,16 @@ class Lengthening:
         if first.finish_reason not in ("stop", "length") or not first.text.strip():
             self.rejection = Rejection(first.finish_reason if first.text.strip() else "empty", "in phase 1")
             return None
-        beginning = trim_talk(first.text.strip(), self.language)
+        beginning = trim_talk(strip_ends(first.text), self.language)
         opening = first_two_thirds(beginning.text)
-        if first.finish_reason == "length" and opening == first.text.strip():  # the text would continue after half a sentence
+        if first.finish_reason == "length" and opening == normalized(beginning.text):  # the text would continue after half a sentence
             self.rejection = Rejection("finish_reason", "length in phase 1, in its only paragraph")
             return None
         if phrase := find_meta_talk(opening[:EDGE], self.language):  # the check would reject the whole text: skip phase 2
             self.rejection = Rejection("meta_talk", phrase)
             return None
         second = await self._complete(opening + BREAK, name + ".2")
-        continuation = trim_talk(second.text.strip(), self.language)
+        continuation = trim_talk(strip_ends(second.text), self.language)
         self._cut_off = "\n…\n".join(filter(None, (beginning.preface, continuation.removed)))
         text = opening + BREAK + continuation.text
         rejection = check_text(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 from lengthen.common.engine.protocol import Prompt
 from lengthen.common.method.extend.prompt import extend_prompt
 from lengthen.common.method.ids import row_random
-
-_BLANK_LINES = re.compile(r"\n{3,}")
+from lengthen.common.text.blocks import Kind, kinds
+from lengthen.common.text.paragraphs import normalized
 
 
 class Example(NamedTuple):
@@ -28,9 +27,17 @@ def example(row: dict[str, Any], role: str, drop_lines: float, seed: int) -> Exa
 
 
 def thinned(text: str, drop_lines: float, seed: int, row: str) -> str:
-    """The text without some of its lines: each is dropped with probability `drop_lines`, drawn by the row's id; never all of them."""
+    """The text without some of its lines: each is dropped with probability `drop_lines`, drawn by the row's id; never all of them.
+
+    The lines of a code block, a formula or a table are dropped or kept together.
+    """
     random = row_random(seed, row, "thinned")
-    lines = [(line, random.random() >= drop_lines) for line in text.split("\n")]
-    left = "\n".join(line for line, is_left in lines if is_left or not line.strip())
-    left = _BLANK_LINES.sub("\n\n", left).strip()
-    return left or next(line for line, _ in lines if line.strip())
+    left: list[str] = []
+    before, is_left = Kind.PROSE, True
+    for kind, line in kinds(text):
+        drawn = random.random() >= drop_lines
+        if kind is Kind.PROSE or kind is not before:
+            is_left = drawn or not line.strip()
+        left += [line] * is_left
+        before = kind
+    return normalized("\n".join(left)) or next(line for line in text.split("\n") if line.strip())

@@ -12,6 +12,7 @@ from lengthen.common.stage.job import Job
 from lengthen.common.stage.tasks import Task
 from lengthen.common.text.check import Watch, check_text
 from lengthen.common.text.digest import text_digest
+from lengthen.common.text.paragraphs import strip_ends
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
 from lengthen.common.text.talk import trim_talk
@@ -30,7 +31,7 @@ async def answer(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> dic
         name = number - 1  # in calls and seeds, attempts are counted from 0
         sampling = job.sampling(config.generate.sampling, task.id, name)
         completion = await engine.complete(str(name), prompt, sampling, watch=Watch(config.check, language))
-        trimmed = trim_talk(completion.text.strip(), language)
+        trimmed = trim_talk(strip_ends(completion.text), language)
         text = trimmed.text
         rejection = check_text(text, completion.finish_reason, config.check, language=language, control_tokens=engine.control_tokens)
         if rejection:

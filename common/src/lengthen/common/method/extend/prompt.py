@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from lengthen.common.method.prompt_file import PromptFile, load_prompt
-from lengthen.common.text.paragraphs import first_half, join_paragraphs, split_paragraphs
+from lengthen.common.text.paragraphs import first_half, normalized
 
 
 @cache
@@ -15,5 +15,5 @@ def load_extend_prompt(language: str) -> PromptFile:
 
 def extend_prompt(language: str, instruction: str, draft: str, *, half: bool = False) -> str:
     """The prompt for a draft, or for its first half. Paragraphs are normalized, so all sources of drafts give the same format."""
-    shown = first_half(draft) if half else join_paragraphs(split_paragraphs(draft))
+    shown = first_half(draft) if half else normalized(draft)
     return load_extend_prompt(language).fill(instruction=instruction, draft=shown)
