@@ -53,6 +53,7 @@ def test_each_language_has_every_prompt_in_that_language(language: str) -> None:
         load_prompt("lengthen.augment", f"propose.{language}.txt", {"examples"}),
         load_prompt("lengthen.augment", f"judge.{language}.txt", {"instruction"}),
         load_extend_prompt(language),
+        load_extend_prompt(language, half=True),
     ]
     for prompt in prompts:
         assert detect(prompt.fill(**dict.fromkeys(prompt.variables, ""))) == language

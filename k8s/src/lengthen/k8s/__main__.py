@@ -154,15 +154,20 @@ def plan(config: Path, iteration: int, settings: tuple[str, ...], shards: int, n
 
     def work() -> None:
         from lengthen.common.config.load import load_config
+        from lengthen.common.config.row_lengths import over_long_rows
+        from lengthen.common.process.progress import say
         from lengthen.k8s.names import check_iteration
         from lengthen.k8s.plan import plan, table_of
         from lengthen.k8s.rates import ASSUMED
         from rich.console import Console
 
-        steps = plan(load_config(config, list(settings)), check_iteration(iteration), shards, nodes, run)
+        loaded = load_config(config, list(settings))
+        steps = plan(loaded, check_iteration(iteration), shards, nodes, run)
         Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table_of(steps))
         if any(step.source == "assumed" for step in steps):
             click.echo("assumed, where no run was measured:\n" + "\n".join(f"  {line}" for line in ASSUMED))
+        for line in over_long_rows(loaded):
+            say(f"plan: WARNING: {line}")
 
     with_exit_codes(work)
 

@@ -60,7 +60,9 @@ class Finetune(Section):
     )
     drop_lines: Share = setting(0.2, "Share of the lines of the extender's draft that are removed. Paper: 0.2.")
     max_tokens_generator: Count = setting(
-        16384, "Longest row of generator and writer in tokens; longer rows are rejected, never cut. Paper: 16,384, cut."
+        32768,
+        "Longest row of generator and writer in tokens; longer rows are rejected, never cut. An expansion can have twice "
+        "expand.sampling.max_tokens. Paper: 16,384, cut.",
     )
     max_tokens_extender: Count = setting(32768, "Longest row of the extender in tokens: draft and expansion together. Paper: 16,384, cut.")
     max_over_long_share: Share = runtime_setting(0.05, "Stop when a larger share of the rows is too long.")

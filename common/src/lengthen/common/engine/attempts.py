@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lengthen.common.engine.protocol import PromptTooLong
 from lengthen.common.text.rejection import Rejection
 
 if TYPE_CHECKING:
@@ -84,12 +85,18 @@ class _OpenRow:
         self.attempts.running += 1
 
     async def decide(self) -> Made:
-        """Raises: what an attempt raises that is needed. An exception of one that isn't is dropped, as if it had never begun."""
+        """An attempt whose prompt does not fit rejects the row: the others have the same prompt.
+
+        Raises: what an attempt raises that is needed. An exception of one that isn't is dropped, as if it had never begun.
+        """
         while True:
             if self.asked == len(self.tasks):
                 self.begin()
             self.asked += 1
-            made = await self.tasks[self.asked - 1]
+            try:
+                made = await self.tasks[self.asked - 1]
+            except PromptTooLong as error:
+                return Rejection("over_context", str(error))
             if self.asked == self.limit or not isinstance(made, Rejection):
                 return made
 

@@ -1,9 +1,10 @@
 """Make one draft longer, in rounds of two phases (Self-Lengthen, section 3.2; arXiv 2410.23933).
 
-    phase 1   extend prompt with the first half of the draft       -> the first two thirds of the completion: the opening
+    phase 1   extend prompt for the first half of the draft        -> the first two thirds of the completion: the opening
     phase 2   extend prompt with the whole draft, and the opening as prefill -> the text is the opening + the continuation
 
-Phase 2 continues the text of phase 1, so the result can be longer than one completion of the model.
+Phase 2 continues the text of phase 1, so the result can be longer than one completion of the model. A row whose draft has grown
+so long that a prompt does not fit has its longest text so far.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lengthen.common.engine.attempts import first_accepted
-from lengthen.common.engine.protocol import Completion, Prompt
+from lengthen.common.engine.protocol import Completion, Prompt, PromptTooLong
 from lengthen.common.engine.recorded import RowEngine
-from lengthen.common.method.extend.prompt import extend_prompt, load_extend_prompt
+from lengthen.common.method.extend.prompt import extend_prompt, own_words
 from lengthen.common.method.ids import attempt_seed
 from lengthen.common.stage.job import Job
 from lengthen.common.stage.tasks import Task
@@ -46,10 +47,20 @@ class Lengthening:
     _cut_off: str = ""
 
     async def rounds(self, attempt: int) -> int:
-        """Make the rounds, each from the longest text so far. Returns how many were made."""
+        """Make the rounds, each from the longest text so far, until a prompt does not fit. Returns how many were made.
+
+        Raises:
+            PromptTooLong: not even the first prompt fits, which is the same in all attempts.
+        """
         settings, words = self.job.config.expand, count_words(self.best)
         for made in range(1, settings.rounds + 1):
-            completion, longest = await self.round(f"{attempt}.{made}"), count_words(self.best)
+            try:
+                completion, longest = await self.round(f"{attempt}.{made}"), count_words(self.best)
+            except PromptTooLong as error:
+                if not self.engine.tokens:
+                    raise
+                self.rejection = Rejection("over_context", f"{error}, in round {made}")
+                return made - 1
             if completion and count_words(completion.text) > longest:
                 self.best, self.finish_reason, self.trimmed = completion.text, completion.finish_reason, self._cut_off
             elif completion:
@@ -74,6 +85,9 @@ class Lengthening:
             return None
         second = await self._complete(opening + BREAK, name + ".2")
         continuation = trim_talk(strip_ends(second.text), self.language)
+        if not continuation.text:  # the opening alone would end where its text goes on
+            self.rejection = Rejection("empty", "in phase 2")
+            return None
         self._cut_off = "\n…\n".join(filter(None, (beginning.preface, continuation.removed)))
         text = opening + BREAK + continuation.text
         rejection = check_text(
@@ -82,7 +96,7 @@ class Lengthening:
             self.job.config.check,
             language=self.language,
             control_tokens=self.engine.control_tokens,
-            prompt=load_extend_prompt(self.language).text,
+            prompt=own_words(self.language),
         )
         if rejection:
             self.rejection = rejection

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from lengthen.common.config.row_lengths import over_long_rows
 from lengthen.common.engine.protocol import Prompt
 from lengthen.common.engine.recorded import RecordedEngine
 from lengthen.common.method.extend.prompt import load_extend_prompt
 from lengthen.common.method.selection import left_out
+from lengthen.common.process.progress import say
 from lengthen.common.stage.fingerprint import Recipe
 from lengthen.common.stage.job import Job
 from lengthen.common.stage.rows import make_rows
@@ -32,6 +34,8 @@ def expand(job: Job, responses: Folder) -> None:
 
     def prepare() -> Plan:
         check_languages(job, dataset)
+        for line in over_long_rows(job.config):  # they can still be changed: finetune's limits decide nothing before it
+            say(f"{job.name}: WARNING: {line}")
         rows_in = count_tasks(job, dataset, settings.extensions)
         calls = rows_in * settings.attempts * settings.rounds * 2
 
@@ -43,7 +47,7 @@ def expand(job: Job, responses: Folder) -> None:
                 todo = longest_first(found, lambda response: response["words"], WINDOW * job.config.engine.rows_in_flight)
                 await make_rows(job, engine, writer, todo, rows_in, partial(lengthen, job), settings.max_rejected_share)
 
-            prompts = [load_extend_prompt(language) for language in job.config.languages]
+            prompts = [load_extend_prompt(language, half=half) for language in job.config.languages for half in (True, False)]
             with_engine(job, writer, expansions, [Prompt(prompt.fill(instruction="", draft="")) for prompt in prompts])
             return Outcome(rows_in, settings.max_rejected_share, FIGURES)
 
