@@ -37,8 +37,8 @@ class Cues:
         # After a number with its own unit, the range's other end needs a unit too: not "2,000 words and 3 poems".
         high = rf"(?:{unit}{joints}(?={NUMERAL}{unit})|(?P<joint>{joints}))(?P<high>{NUMERAL})"
         self.quantity = _compiled(
-            rf"(?<![a-z\d$£€¥#第{CHINESE_DIGITS}])(?<!\d[.,，/])(?<![a-z][-–])(?!千万字)(?!(?<=[数几上])[十百千万])"
-            rf"(?P<low>{NUMERAL})(?:{high})?(?:{suffix})?(?P<unit>{unit})?(?P<attribute>{raw['attribute']})?"
+            rf"(?<![a-z\d$£€¥#第{CHINESE_DIGITS}])(?<!\d[.,，、/])(?<![a-z][-–])(?!千万字)(?!(?<=[数几上])[十百千万])"
+            rf"(?P<low>{NUMERAL})(?:{high})?(?:\s?[(（]{NUMERAL}[)）])?(?:{suffix})?(?P<unit>{unit})?(?P<attribute>{raw['attribute']})?"
         )
         self.before = _compiled(rf"(?<![a-z'])(?:{_named(raw['before'])}){raw['separator']}$")
         self.after = _compiled(rf"[\s,-]*(?P<open>[(（])?(?:{_named(raw['after'])}){raw['end_of_token']}(?(open)[)）]?)")
