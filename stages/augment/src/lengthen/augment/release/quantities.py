@@ -22,8 +22,7 @@ class Quantity:
     """A number or a range, and its cues: `before` from the number outwards, and `after`.
 
     `start` and `end` are of the words that belong to the demand, `outer` and `outer_end` also of the words that link them to
-    the rest of the sentence ("should be"); `number_start` and `number_end` are of the number and its
-    unit alone.
+    the rest of the sentence ("should be"); `number_start` and `number_end` are of the number and its unit alone.
     """
 
     low: int | None  # None: no valid number
@@ -89,8 +88,10 @@ def demand_or_none(kind: Kind, length: int | tuple[int, int]) -> Demand | None:
 
 def find_quantities(text: str, cues: Cues) -> Iterator[Quantity]:
     """Every number in a text, also those that do not count words."""
+    outer_end = 0
     for match in cues.quantity.finditer(text):
-        before, start, outer = _cues_before(text, match.start(), cues, is_range=bool(match["high"]))
+        # A cue after a number is not one before the next: "500 words at least, 700 at most".
+        before, start, outer = _cues_before(text, outer_end, match, cues)
         suffixes = tuple(name.removeprefix("suffix_") for name, found in match.groupdict().items() if found and name.startswith("suffix_"))
         after, end, outer_end = _cues_after(text, match.end(), cues)
         low, high = _values(match)
@@ -112,15 +113,15 @@ def find_quantities(text: str, cues: Cues) -> Iterator[Quantity]:
         )
 
 
-def _cues_before(text: str, position: int, cues: Cues, *, is_range: bool) -> tuple[tuple[str, ...], int, int]:
+def _cues_before(text: str, first: int, number: re.Match[str], cues: Cues) -> tuple[tuple[str, ...], int, int]:
     names: list[str] = []
-    start = outer = position
-    while match := cues.before.search(text, max(0, outer - _MAX_CUE), outer):
+    start = outer = number.start()
+    while match := cues.before.search(text, max(first, outer - _MAX_CUE), outer):
         found = str(match.lastgroup).split("_")  # head_within: "word limit"
         names += found
         outer = match.start()
         if "head" not in found and not {*found}.isdisjoint(("negation", "hedge", "within", "keep", "between", *_BOUNDS)):
-            start = outer if found != ["between"] or is_range else start
+            start = outer if found != ["between"] or number["high"] else start
     return tuple(names), start, outer
 
 
