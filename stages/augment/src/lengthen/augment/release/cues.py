@@ -57,7 +57,8 @@ class Cues:
         self.part_before, self.part_after = _ending([raw["unclear"]["part_before"]]), _compiled(raw["unclear"]["part_after"])
         self.negated = _ending([raw["unclear"]["negated"]])
         self.several, self.article = _compiled(raw["several"]["after"]), _ending([raw["several"]["unless_before"]])
-        self.loose, self.short_forms = _any(raw["loose"]["patterns"]), _any(raw["short_forms"]["patterns"])
+        self.loose = _any(raw["loose"]["patterns"])
+        self.short_forms = _any([pattern.replace("{form}", raw["short_forms"]["form"]) for pattern in raw["short_forms"]["patterns"]])
 
 
 @cache
