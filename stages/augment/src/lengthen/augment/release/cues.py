@@ -13,7 +13,7 @@ from lengthen.augment.release.numerals import CHINESE_DIGITS, NUMERAL
 _TRADITIONAL = "萬兩個數於過內頁約長範圍應須幾餘來為條題節詞漢單總達別寫這後說間"
 _SIMPLIFIED = "万两个数于过内页约长范围应须几余来为条题节词汉单总达别写这后说间"
 # Read alike: traditional and simplified characters, full-width digits and letters, emphasis and spaces, apostrophes.
-_SAME = str.maketrans(f"{_TRADITIONAL}*_\u00a0\u3000’‘", f"{_SIMPLIFIED}    ''") | {
+_SAME = str.maketrans(f"{_TRADITIONAL}．*_\u00a0\u3000’‘", f"{_SIMPLIFIED}.    ''") | {
     code: code - 0xFEE0 for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
 }
 
@@ -37,7 +37,7 @@ class Cues:
         # After a number with its own unit, the range's other end needs a unit too: not "2,000 words and 3 poems".
         high = rf"(?:{unit}{joints}(?={NUMERAL}{unit})|(?P<joint>{joints}))(?P<high>{NUMERAL})"
         self.quantity = _compiled(
-            rf"(?<![a-z\d$£€¥#第{CHINESE_DIGITS}])(?<!\d[.,，、/])(?<![a-z][-–])(?!千万字)(?!(?<=[数几上])[十百千万])"
+            rf"(?<![a-z\d$£€¥#第{CHINESE_DIGITS}])(?<!\d[.,，、/])(?<![a-z][-–])(?<![{CHINESE_DIGITS}]\s)(?!千万字)(?!(?<=[数几上])[十百千万])"
             rf"(?P<low>{NUMERAL})(?:{high})?(?:\s?[(（]{NUMERAL}[)）])?(?:{suffix})?(?P<unit>{unit})?(?P<attribute>{raw['attribute']})?"
         )
         self.before = _compiled(rf"(?<![a-z'])(?:{_named(raw['before'])}){raw['separator']}$")
