@@ -51,6 +51,7 @@ class Cues:
         self.stated = _ending([raw["unclear"]["stated"]])
         self.demanded = _compiled(raw["demanded"] + "$")
         self.still_demanded = _compiled(raw["dropped"]["unless_followed_by"])
+        self.of_each = _ending([raw["unclear"]["of_each"]])
         self.unclear_directly_before = _ending(raw["unclear"]["directly_before"])
         self.unclear_before_number = _ending([raw["unclear"]["before_number"]])
         self.unclear_before, self.unclear_after = _ending(raw["unclear"]["before"]), _any(raw["unclear"]["after"])
@@ -72,7 +73,8 @@ def _named(patterns: Mapping[str, str]) -> str:
 
 
 def _ending(patterns: list[str]) -> re.Pattern[str]:
-    return _compiled(rf"(?<![a-z])(?:{'|'.join(patterns)})\s*$")
+    """One of the patterns, on the line that ends at a position."""
+    return _compiled(rf"(?<![a-z])(?:{'|'.join(patterns)})[^\S\n]*$")
 
 
 def _any(patterns: list[str]) -> re.Pattern[str]:

@@ -108,11 +108,13 @@ def _is_unclear(text: str, quantity: Quantity, cues: Cues) -> bool:
         return True
     if _precedes(cues.unclear_directly_before, text, quantity.start) or _precedes(cues.unclear_before_number, text, quantity.number_start):
         return True
+    if _precedes(cues.of_each, text, quantity.outer):
+        return True
     if "target" not in quantity.before and _precedes(cues.unclear_before, text, quantity.outer):
         return True
     if "state" in quantity.before and _precedes(cues.stated, text, quantity.outer) and not _precedes(cues.demanded, text, quantity.outer):
         return True
-    if quantity.bound and _precedes(cues.negated, text, quantity.outer):
+    if {"more", "less"} & {*quantity.before} and _precedes(cues.negated, text, quantity.outer):
         return True
     return quantity.is_attribute and _is_of_a_part(text, quantity, cues)
 
