@@ -98,6 +98,8 @@ DEMANDS: dict[Kind, list[tuple[int | tuple[int, int], str]]] = {
         (800, "寫一篇800個字的日記。"),
         (20000, "請寫一部兩萬字的武俠小說。"),
         (1500, "篇幅要求1500字，文体不限。"),
+        (3000, "大纲：全城的灯都灭了\n字数要求：3000字"),
+        (600, "Write a report for each\n\nLength: about 600 words"),
         (2000, "把这篇三百字的短文扩写到2000字。"),
         (3000, "写一篇3000字的评论文章。"),
         (2000, "Write two thousand (2000) words about wells."),

@@ -40,7 +40,7 @@ class Cues:
             rf"(?<![a-z\d$£€¥#第{CHINESE_DIGITS}])(?<!\d[.,，、/])(?<![a-z][-–])(?<![{CHINESE_DIGITS}]\s)(?!千万字)(?!(?<=[数几上])[十百千万])"
             rf"(?P<low>{NUMERAL})(?:{high})?(?:\s?[(（]{NUMERAL}[)）])?(?:{suffix})?(?P<unit>{unit})?(?P<attribute>{raw['attribute']})?"
         )
-        self.before = _compiled(rf"(?<![a-z'])(?:{_named(raw['before'])}){raw['separator']}$")
+        self.before = _compiled(rf"(?<![a-z'])(?:{_named(raw['before'])}){raw['separator']}\Z")
         self.after = _compiled(rf"[\s,-]*(?P<open>[(（])?(?:{_named(raw['after'])}){raw['end_of_token']}(?(open)[)）]?)")
         self.joint_needs_between = _compiled(raw["joints_between"])
         self.between_bounds = _compiled(raw["bounds"]["between"])
@@ -49,7 +49,7 @@ class Cues:
         self.topic, self.attribute_topic = _ending([raw["dropped"]["topic"]]), _ending([raw["dropped"]["attribute_topic"]])
         self.dropped_before_attribute = _ending([raw["dropped"]["attribute_before"]])
         self.stated = _ending([raw["unclear"]["stated"]])
-        self.demanded = _compiled(raw["demanded"] + "$")
+        self.demanded = _compiled(raw["demanded"] + r"\Z")
         self.still_demanded = _compiled(raw["dropped"]["unless_followed_by"])
         self.of_each = _ending([raw["unclear"]["of_each"]])
         self.unclear_directly_before = _ending(raw["unclear"]["directly_before"])
@@ -74,7 +74,7 @@ def _named(patterns: Mapping[str, str]) -> str:
 
 def _ending(patterns: list[str]) -> re.Pattern[str]:
     """One of the patterns, on the line that ends at a position."""
-    return _compiled(rf"(?<![a-z])(?:{'|'.join(patterns)})[^\S\n]*$")
+    return _compiled(rf"(?<![a-z])(?:{'|'.join(patterns)})[^\S\n]*\Z")
 
 
 def _any(patterns: list[str]) -> re.Pattern[str]:

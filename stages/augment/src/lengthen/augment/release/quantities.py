@@ -90,8 +90,9 @@ def find_quantities(text: str, cues: Cues) -> Iterator[Quantity]:
     """Every number in a text, also those that do not count words."""
     outer_end = 0
     for match in cues.quantity.finditer(text):
-        # A cue after a number is not one before the next: "500 words at least, 700 at most".
-        before, start, outer = _cues_before(text, outer_end, match, cues)
+        # Not cues of another line, or of the number before: "500 words at least, 700 at most".
+        first = max(outer_end, text.rfind("\n", 0, match.start()) + 1)
+        before, start, outer = _cues_before(text, first, match, cues)
         suffixes = tuple(name.removeprefix("suffix_") for name, found in match.groupdict().items() if found and name.startswith("suffix_"))
         after, end, outer_end = _cues_after(text, match.end(), cues)
         low, high = _values(match)
