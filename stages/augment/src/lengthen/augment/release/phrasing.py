@@ -4,12 +4,6 @@
 "phrases"    of each kind, with $length, or $low and $high
 "inside", "end"   how $demand follows a word inside a sentence, and at its end
 "before", "after"   sentences with $demand that are put before or after the instruction
-
-`reading` uses the other keys to find demands in a text:
-
-"units", "joints", "heads", "links", "spelled", "cues", "cues_after"   the parts of a demand
-"other_units"   pages and so on: a length, but not one in words
-"negated", "unclear_before", "unclear_after", "loose"   patterns that make a demand unclear
 """
 
 from __future__ import annotations
