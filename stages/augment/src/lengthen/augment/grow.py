@@ -1,7 +1,8 @@
-"""Growing the pool in batches: the result does not depend on the order in which requests return.
+"""Growing the pool in waves: the result does not depend on the order in which requests return.
 
-In a batch every open slot makes one attempt, with examples drawn from the pool as it was at the start of the batch. Then
-the proposals are checked in the order of the slots. Accepted instructions join the pool for the next batch.
+A wave is the first `augment.wave` open slots. Each makes one attempt, with examples drawn from the pool as it was at the start
+of the wave. Then the proposals are checked in the order of the slots. Accepted instructions join the pool for the next wave;
+slots without one stay open, so they are the first ones of the next wave.
 
 The slots are divided evenly among the languages, and within a language among the categories of the seeds. The examples of
 a slot come from its category, and what it accepts gets the same category: a model continues a list with items of its kind.
@@ -55,7 +56,7 @@ def make_slots(job: Job, count: int, categories: dict[str, list[str]], purpose: 
 
 
 class Grower:
-    """Makes batches of attempts: propose, reject duplicates and benchmark prompts, judge."""
+    """Makes waves of attempts: propose, reject duplicates and benchmark prompts, judge."""
 
     def __init__(
         self,
@@ -69,18 +70,19 @@ class Grower:
         self.settings = job.config.augment
         self._requests = asyncio.Semaphore(job.config.engine.rows_in_flight)
 
-    async def batch(self, open_slots: list[Slot], record: Record) -> list[Slot]:
-        """Make one attempt for each open slot. Returns the slots that stay open.
+    async def grow(self, slots: list[Slot], record: Record) -> None:
+        """Make attempts until no slot is open. `record` is called for each finished slot."""
+        size = self.settings.wave
+        while slots:
+            slots = await self._wave(slots[:size], record) + slots[size:]
 
-        `record` is called for each finished slot, in the order of the slots.
-        """
-        proposals = await asyncio.gather(*(self._limited(self._propose(slot)) for slot in open_slots))
-        unique = [self._reject_known(slot, proposal) for slot, proposal in zip(open_slots, proposals, strict=True)]
-        judged = await asyncio.gather(
-            *(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(open_slots, unique, strict=True))
-        )
+    async def _wave(self, slots: list[Slot], record: Record) -> list[Slot]:
+        """Make one attempt for each slot. Returns those that stay open. Both, and the calls of `record`, in the order of the slots."""
+        proposals = await asyncio.gather(*(self._limited(self._propose(slot)) for slot in slots))
+        unique = [self._reject_known(slot, proposal) for slot, proposal in zip(slots, proposals, strict=True)]
+        judged = await asyncio.gather(*(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(slots, unique, strict=True)))
         still_open = []
-        for slot, (proposal, score) in zip(open_slots, judged, strict=True):
+        for slot, (proposal, score) in zip(slots, judged, strict=True):
             outcome = self._outcome(slot, proposal, score)
             if outcome is None:
                 still_open.append(slot)
