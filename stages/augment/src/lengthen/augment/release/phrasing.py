@@ -10,6 +10,8 @@
 "units", "joints", "heads", "links", "spelled", "cues", "cues_after"   the parts of a demand
 "other_units"   pages and so on: a length, but not one in words
 "negated", "unclear_before", "unclear_after", "loose"   patterns that make a demand unclear
+
+`own_demand` adds "short_forms": patterns of lengths without a number of words, such as "a haiku".
 """
 
 from __future__ import annotations
