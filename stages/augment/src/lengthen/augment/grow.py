@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from lengthen.augment.contamination import BenchmarkIndex
+from lengthen.augment.own_demand import demands_length
 from lengthen.augment.pool import Pool
 from lengthen.augment.propose import InstructionPrompts, Proposal, propose, suitability
 from lengthen.augment.seeding import Example
@@ -56,7 +57,7 @@ def make_slots(job: Job, count: int, categories: dict[str, list[str]], purpose: 
 
 
 class Grower:
-    """Makes waves of attempts: propose, reject duplicates and benchmark prompts, judge."""
+    """Makes waves of attempts: propose, reject benchmark prompts, length demands and duplicates, judge."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class Grower:
     async def _wave(self, slots: list[Slot], record: Record) -> list[Slot]:
         """Make one attempt for each slot. Returns those that stay open. Both, and the calls of `record`, in the order of the slots."""
         proposals = await asyncio.gather(*(self._limited(self._propose(slot)) for slot in slots))
-        unique = [self._reject_known(slot, proposal) for slot, proposal in zip(slots, proposals, strict=True)]
+        unique = [self._reject_unusable(slot, proposal) for slot, proposal in zip(slots, proposals, strict=True)]
         judged = await asyncio.gather(*(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(slots, unique, strict=True)))
         still_open = []
         for slot, (proposal, score) in zip(slots, judged, strict=True):
@@ -98,20 +99,24 @@ class Grower:
         engine = self.engine.row(slot.task.id)
         return await propose(engine, slot.attempts, self.prompts[slot.task.source], examples, sampling, self.settings)
 
-    def _reject_known(self, slot: Slot, proposal: Proposal) -> Proposal:
-        """The proposal, rejected if it is a benchmark prompt or a duplicate; otherwise later duplicates of it are found."""
+    def _reject_unusable(self, slot: Slot, proposal: Proposal) -> Proposal:
+        """The proposal, rejected if it cannot be used beside the others; otherwise later duplicates of it are found."""
         slot.tokens += proposal.tokens
-        if proposal.rejection:
-            return proposal
-        near, limit = self.benchmarks.nearest(proposal.instruction), self.settings.max_benchmark_overlap
-        if near and near.share > limit:
-            return replace(proposal, rejection=Rejection("contaminated", f"{near.share:.2f} > {limit}, {near.prompt}"))
-        if duplicate := self.pool.nearest(proposal.instruction):
-            return replace(
-                proposal, rejection=Rejection("duplicate", f"{duplicate[1]:.2f} > {self.settings.max_similarity}, {duplicate[0]}")
-            )
+        if rejection := proposal.rejection or self._unusable(proposal.instruction, slot.task.source):
+            return replace(proposal, rejection=rejection)
         self.pool.add_known(self._example(slot, proposal))
         return proposal
+
+    def _unusable(self, instruction: str, language: str) -> Rejection | None:
+        """Why an instruction is not accepted: it is a benchmark prompt, demands a length, or repeats another one."""
+        near, limit = self.benchmarks.nearest(instruction), self.settings.max_benchmark_overlap
+        if near and near.share > limit:
+            return Rejection("contaminated", f"{near.share:.2f} > {limit}, {near.prompt}")
+        if demand := demands_length(instruction, language):
+            return Rejection("own_demand", demand)
+        if duplicate := self.pool.nearest(instruction):
+            return Rejection("duplicate", f"{duplicate[1]:.2f} > {self.settings.max_similarity}, {duplicate[0]}")
+        return None
 
     async def _judge(self, slot: Slot, proposal: Proposal) -> tuple[Proposal, float]:
         if proposal.rejection:
