@@ -17,11 +17,13 @@ from lengthen.common.method.demand import Demand
 from lengthen.common.method.prompt_file import PromptFile
 from lengthen.common.text.languages import LANGUAGES
 
-_SENTENCES = 2  # more than one, since a sentence before the request may look like one: "Design matters to me."
+_SENTENCES = 2  # more than one, since a sentence before the request may look like one: "I plan a boatyard."
 _MAX_POSITIONS = {"latin": 8, "han": 12}  # positions inside a sentence, after its first words or characters, by script
 _UNIT = {"latin": r"\w(?=\s)", "han": r"[\u4e00-\u9fff](?=[\u4e00-\u9fff])"}
 _PAUSES = ":：,，;；"
-_NOT_PROSE = re.compile(r"[ \t]*(?:[-*+•·|>#`]|\(?\d+[.)、．）]|[一二三四五六七八九十]+、)")  # list items, headings, table rows, quotes, code
+_NOT_PROSE = re.compile(
+    r"[ \t]*(?:[-*+•·|>#`]|\(?\d+[.)、．）]|[一二三四五六七八九十]+、)"
+)  # list items, headings, table rows, quotes, code
 _FULL_WIDTH_ENDS = "。！？"  # always end a sentence; other marks only before white space: "3.5" does not
 
 
@@ -40,17 +42,15 @@ async def insert_demand(
 def candidates(instruction: str, phrase: str, phrasing: Phrasing) -> list[str]:
     """The instruction with the phrase at every position that is tried; none if no sentence can take it.
 
-    These are the ends of two sentences and of the last one, and inside the two after their first words. The two are the first
-    ones that ask for a text ("Write …"). If there are none, they are the first ones of an instruction of one line; in one of
-    several lines they could be notes or headings.
+    These are the ends of the first two sentences that ask for a text ("Write …"), and inside them after their first words. If
+    there are none, they are the first two and the last one of an instruction of one line; in several lines they could be notes.
     """
     script, sentences = LANGUAGES[phrasing.language].script, _sentences(instruction, phrasing.language)
-    requests = [span for span in sentences if _request_pattern(phrasing.language).search(instruction[slice(*span)])]
-    chosen = (requests or ([] if "\n" in instruction else sentences))[:_SENTENCES]
-    ends = [end for _, end in chosen]
-    ends += [end for _, end in sentences[-1:] if chosen and end not in ends]
-    inside = []
-    for start, end in chosen:
+    chosen = [span for span in sentences if _request_pattern(phrasing.language).search(instruction[slice(*span)])][:_SENTENCES]
+    if not chosen and "\n" not in instruction:
+        chosen = sentences[:_SENTENCES] + sentences[_SENTENCES:][-1:]
+    ends, inside = [end for _, end in chosen], []
+    for start, end in chosen[:_SENTENCES]:
         inside += [start + unit.end() for unit in re.finditer(_UNIT[script], instruction[start:end])][: _MAX_POSITIONS[script]]
     insertions = [(position, text) for position in ends for text in phrasing.joined(phrase, "end")]
     insertions += [(position, text) for position in inside for text in phrasing.joined(phrase, "inside")]
