@@ -161,7 +161,7 @@ def test_ids_and_seeds_depend_only_on_the_row() -> None:
     ("text", "item"),
     [
         (" Write an essay.\nInstruction 4: Write a story.", "Write an essay."),
-        ("\n Write an essay\nabout ships.\n\nMore.", "Write an essay about ships."),
+        ("\n Write an essay\nabout ships.\n\nMore.", "Write an essay\nabout ships.\n\nMore."),
         ('"Write an essay."', "Write an essay."),
         ("Write an essay.\n4. Write", "Write an essay."),
         ("Write an essay.\nInstructions 4: Write", "Write an essay."),
@@ -173,7 +173,7 @@ def test_only_the_first_item_of_the_continued_list_is_used(text: str, item: str)
     assert load_wording("en").first_item(text) == item
 
 
-@pytest.mark.parametrize("text", ["写一篇散文。\n指令 4：写一篇小说。", "“写一篇散文。”\n\n好的", "写一篇散文。\n4、写一篇"])
+@pytest.mark.parametrize("text", ["写一篇散文。\n指令 4：写一篇小说。", "“写一篇散文。”\n\n**指令4：**好的", "写一篇散文。\n4、写一篇"])
 def test_only_the_first_item_of_a_chinese_list_is_used(text: str) -> None:
     wording = load_wording("zh")
     assert wording.first_item(text) == "写一篇散文。" and wording.has_next_item(text)
@@ -182,7 +182,7 @@ def test_only_the_first_item_of_a_chinese_list_is_used(text: str) -> None:
 
 def test_the_proposal_is_stopped_at_the_next_item() -> None:
     watch = StopAtNextItem(load_wording("en"))
-    assert [watch(piece) for piece in ("\n\nWrite it", " in 4. parts", "\n", "\n")][-1] == "next_item"
+    assert [watch(piece) for piece in ("\n\nWrite it", " in 4. parts", "\n\n", "Instruction", " 4", ":")] == [*[None] * 5, "next_item"]
     assert watch.text.startswith("\n\nWrite")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import instruction_row, refused, rows, succeed, write
 from lengthen.augment.contamination import BenchmarkIndex
-from lengthen.augment.pool import Pool
+from lengthen.augment.pool import Pool, is_long
 from lengthen.augment.seeding import Example, load_seeds
 from lengthen.common.engine.echo import EchoEngine
 from lengthen.common.method.benchmark.files import BenchmarkFile, read_benchmark
@@ -130,3 +130,44 @@ def test_the_manifest_has_the_diversity_of_the_instructions(config: Path, tmp_pa
     assert summary["tokens_per_word"] * summary["mean_words"] * manifest.rows_out == pytest.approx(manifest.tokens)
     assert "distinct 2" in shown.stderr and "categories" in shown.stderr
     assert len(list(open_dataset(tmp_path / "i", INSTRUCTIONS).rows())) == manifest.rows_out
+
+
+def test_long_and_short_examples_are_drawn_alike() -> None:
+    """Although long ones are rare: a model continues a list with an item of its kind."""
+    pool = Pool(0.7)
+    for n in range(60):
+        pool.add_example(Example(f"{n}", "en", "essay", f"Write an essay {n}." + (n % 20 == 0) * "\n\n- on tea\n- on salt"))
+    rng = random.Random(1)
+    drawn = [pool.sample("en", "essay", 2, rng) for _ in range(400)]
+    assert all(len({example.id for example in examples}) == 2 for examples in drawn)
+    lengths = [[is_long(example.instruction, "en") for example in examples] for examples in drawn]
+    assert 350 < sum(map(sum, lengths)) < 450
+    assert 80 < lengths.count([True, False]) < 120 and 80 < lengths.count([False, True]) < 120
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_with_too_few_long_or_short_ones_the_others_are_drawn(count: int) -> None:
+    for long in range(4):
+        pool = Pool(0.7)
+        for n in range(3):
+            pool.add_example(Example(f"{n}", "zh", "essay", "写一篇散文。" + (n < long) * "\n- 写茶"))
+        for seed in range(20):
+            assert len({example.id for example in pool.sample("zh", "essay", count, random.Random(seed))}) == min(3, count)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_third_of_each_categorys_seeds_are_long(language: str) -> None:
+    seeds = load_seeds([language], None)  # type: ignore[list-item]
+    for category in {seed.category for seed in seeds}:
+        long = [is_long(seed.instruction, language) for seed in seeds if seed.category == category]
+        assert 1 / 3 <= sum(long) / len(long) <= 1 / 2
+    assert sum("\n" in seed.instruction for seed in seeds) > len(seeds) / 5
+
+
+def test_the_manifest_has_the_shares_of_long_instructions_and_the_number_of_prompts(config: Path, tmp_path: Path) -> None:
+    shown = succeed("augment", "--config", config, "--engine", "echo", "--output", tmp_path / "i", "--set", "augment.instructions=30")
+    manifest, found = read_manifest(tmp_path / "i"), rows(tmp_path / "i", "instructions")
+    assert manifest and manifest.summary["different_examples"] == len({tuple(row["parents"]) for row in found})
+    assert manifest.summary["several_lines_share"] == sum("\n" in row["instruction"] for row in found) / len(found) > 0
+    assert manifest.summary["several_lines_share"] <= manifest.summary["long_share"] < 1
+    assert "long share" in shown.stderr

@@ -34,6 +34,11 @@ class Augment(Section):
 
     instructions: Count = setting(5000, "New instructions of an iteration. Paper: 5,000.")
     examples: Count = setting(2, "Example instructions shown in a prompt. Paper: 2.")
+    wave: Count = setting(
+        256,
+        "Instructions that are proposed with examples from the same pool; those accepted are examples for the next ones. Fewer give "
+        "more varied prompts; fewer than engine.rows_in_flight leave the engine idle.",
+    )
     attempts: Count = setting(10, "Attempts at one instruction. Paper: 10.")
     min_words: Count = setting(4, "Minimum words of an instruction. Paper: 4.")
     max_words: Count = setting(499, "Maximum words of an instruction. Paper: 499.")

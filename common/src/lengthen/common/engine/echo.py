@@ -1,7 +1,8 @@
 """Echo: an engine without a model, for tests and for trying the pipeline in seconds.
 
 The same prompt and seed give the same text. Texts are random words in sentences and paragraphs. A longer prompt gives a longer
-text, so that expansions grow. A Chinese prompt gives Chinese characters. Settings imitate a model's faults.
+text, so that expansions grow. A Chinese prompt gives Chinese characters. A prefill that ends with a colon is the label of a list's
+item: the text is one item, of one or two paragraphs. Settings imitate a model's faults.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _CHARACTERS = (
     "文字故事音乐画面声音颜色时间地方世界生活工作思考记忆希望问题方法结果原因变化开始发现走看听说写读想问做来去"
 )
 _PIECE = 5  # words in one piece of the stream
+_ITEM_WORDS = (12, 48)  # of a list's item
 
 
 class EchoEngine:
@@ -83,6 +85,8 @@ class EchoEngine:
         """The words of the text, with white space and punctuation."""
         dice = self._random(prompt, seed, adapter)
         count = max(1, round(self.settings.words * dice.uniform(0.7, 1.3) + self.settings.growth * count_words(prompt.user)))
+        if prompt.prefill.endswith((":", "：")):
+            count = dice.randint(*_ITEM_WORDS)
         chinese = detect(prompt.user) == "zh"
         words = [dice.choice(_CHARACTERS) if chinese else "".join(dice.choices(_SYLLABLES, k=3)) for _ in range(count)]
         fault = dice.random()
@@ -91,6 +95,7 @@ class EchoEngine:
         ends = [number % 12 == 11 or number == len(words) - 1 for number in range(len(words))]
         if self.settings.loop_share <= fault < self.settings.loop_share + self.settings.cut_share:
             ends[-1] = False
+            words[-1] += "，" if chinese else ","
         punctuated = _chinese if chinese else _spaced
         return [punctuated(number, word, ends) for number, word in enumerate(words)]
 

@@ -1,7 +1,8 @@
-"""Growing the pool in batches: the result does not depend on the order in which requests return.
+"""Growing the pool in waves: the result does not depend on the order in which requests return.
 
-In a batch every open slot makes one attempt, with examples drawn from the pool as it was at the start of the batch. Then
-the proposals are checked in the order of the slots. Accepted instructions join the pool for the next batch.
+A wave is the first `augment.wave` open slots. Each makes one attempt, with examples drawn from the pool as it was at the start
+of the wave. Then the proposals are checked in the order of the slots. Accepted instructions join the pool for the next wave;
+slots without one stay open, so they are the first ones of the next wave.
 
 The slots are divided evenly among the languages, and within a language among the categories of the seeds. The examples of
 a slot come from its category, and what it accepts gets the same category: a model continues a list with items of its kind.
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from lengthen.augment.contamination import BenchmarkIndex
+from lengthen.augment.own_demand import demands_length
 from lengthen.augment.pool import Pool
 from lengthen.augment.propose import InstructionPrompts, Proposal, propose, suitability
 from lengthen.augment.seeding import Example
@@ -55,7 +57,7 @@ def make_slots(job: Job, count: int, categories: dict[str, list[str]], purpose: 
 
 
 class Grower:
-    """Makes batches of attempts: propose, reject duplicates and benchmark prompts, judge."""
+    """Makes waves of attempts: propose, reject benchmark prompts, length demands and duplicates, judge."""
 
     def __init__(
         self,
@@ -69,18 +71,19 @@ class Grower:
         self.settings = job.config.augment
         self._requests = asyncio.Semaphore(job.config.engine.rows_in_flight)
 
-    async def batch(self, open_slots: list[Slot], record: Record) -> list[Slot]:
-        """Make one attempt for each open slot. Returns the slots that stay open.
+    async def grow(self, slots: list[Slot], record: Record) -> None:
+        """Make attempts until no slot is open. `record` is called for each finished slot."""
+        size = self.settings.wave
+        while slots:
+            slots = await self._wave(slots[:size], record) + slots[size:]
 
-        `record` is called for each finished slot, in the order of the slots.
-        """
-        proposals = await asyncio.gather(*(self._limited(self._propose(slot)) for slot in open_slots))
-        unique = [self._reject_known(slot, proposal) for slot, proposal in zip(open_slots, proposals, strict=True)]
-        judged = await asyncio.gather(
-            *(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(open_slots, unique, strict=True))
-        )
+    async def _wave(self, slots: list[Slot], record: Record) -> list[Slot]:
+        """Make one attempt for each slot. Returns those that stay open. Both, and the calls of `record`, in the order of the slots."""
+        proposals = await asyncio.gather(*(self._limited(self._propose(slot)) for slot in slots))
+        unique = [self._reject_unusable(slot, proposal) for slot, proposal in zip(slots, proposals, strict=True)]
+        judged = await asyncio.gather(*(self._limited(self._judge(slot, proposal)) for slot, proposal in zip(slots, unique, strict=True)))
         still_open = []
-        for slot, (proposal, score) in zip(open_slots, judged, strict=True):
+        for slot, (proposal, score) in zip(slots, judged, strict=True):
             outcome = self._outcome(slot, proposal, score)
             if outcome is None:
                 still_open.append(slot)
@@ -96,20 +99,24 @@ class Grower:
         engine = self.engine.row(slot.task.id)
         return await propose(engine, slot.attempts, self.prompts[slot.task.source], examples, sampling, self.settings)
 
-    def _reject_known(self, slot: Slot, proposal: Proposal) -> Proposal:
-        """The proposal, rejected if it is a benchmark prompt or a duplicate; otherwise later duplicates of it are found."""
+    def _reject_unusable(self, slot: Slot, proposal: Proposal) -> Proposal:
+        """The proposal, rejected if it cannot be used beside the others; otherwise later duplicates of it are found."""
         slot.tokens += proposal.tokens
-        if proposal.rejection:
-            return proposal
-        near, limit = self.benchmarks.nearest(proposal.instruction), self.settings.max_benchmark_overlap
-        if near and near.share > limit:
-            return replace(proposal, rejection=Rejection("contaminated", f"{near.share:.2f} > {limit}, {near.prompt}"))
-        if duplicate := self.pool.nearest(proposal.instruction):
-            return replace(
-                proposal, rejection=Rejection("duplicate", f"{duplicate[1]:.2f} > {self.settings.max_similarity}, {duplicate[0]}")
-            )
+        if rejection := proposal.rejection or self._unusable(proposal.instruction, slot.task.source):
+            return replace(proposal, rejection=rejection)
         self.pool.add_known(self._example(slot, proposal))
         return proposal
+
+    def _unusable(self, instruction: str, language: str) -> Rejection | None:
+        """Why an instruction is not accepted: it is a benchmark prompt, demands a length, or repeats another one."""
+        near, limit = self.benchmarks.nearest(instruction), self.settings.max_benchmark_overlap
+        if near and near.share > limit:
+            return Rejection("contaminated", f"{near.share:.2f} > {limit}, {near.prompt}")
+        if demand := demands_length(instruction, language):
+            return Rejection("own_demand", demand)
+        if duplicate := self.pool.nearest(instruction):
+            return Rejection("duplicate", f"{duplicate[1]:.2f} > {self.settings.max_similarity}, {duplicate[0]}")
+        return None
 
     async def _judge(self, slot: Slot, proposal: Proposal) -> tuple[Proposal, float]:
         if proposal.rejection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lengthen.augment.seeding import Example
 from lengthen.augment.wording import Wording, load_wording
 from lengthen.common.config.stages import Augment
-from lengthen.common.engine.protocol import Completion, Prompt, SamplingParameters
+from lengthen.common.engine.protocol import Completion, Prompt, PromptTooLong, SamplingParameters
 from lengthen.common.engine.recorded import RowEngine
 from lengthen.common.method.prompt_file import PromptFile, load_prompt
 from lengthen.common.text.languages import detect
@@ -47,9 +47,12 @@ async def propose(
     wording = prompts.wording
     listed = "\n\n".join(f"{wording.item(number)} {example.instruction}" for number, example in enumerate(examples, start=1))
     prompt = Prompt(prompts.propose.fill(examples=listed), wording.item(len(examples) + 1))
-    completion = await engine.complete(f"propose {attempt}", prompt, sampling, watch=StopAtNextItem(wording))
-    instruction = wording.first_item(completion.text)
     parents = tuple(example.id for example in examples)
+    try:
+        completion = await engine.complete(f"propose {attempt}", prompt, sampling, watch=StopAtNextItem(wording))
+    except PromptTooLong as error:
+        return Proposal("", parents, 0, Rejection("over_context", str(error)))
+    instruction = wording.first_item(completion.text)
     rejection = _rejection(instruction, examples[0].language, completion, engine.control_tokens, settings)
     return Proposal(instruction, parents, completion.tokens, rejection)
 

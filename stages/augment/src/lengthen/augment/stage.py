@@ -50,12 +50,12 @@ def augment(job: Job, seeds_file: Path | None, earlier: Sequence[Folder], benchm
         index = BenchmarkIndex(benchmarks)
         prompts = {str(language): load_prompts(language) for language in job.config.languages}
         categories = {language: sorted({seed.category for seed in seeds if seed.language == language}) for language in prompts}
-        open_slots = make_slots(job, count, categories, "release" if release else "slot")
+        slots = make_slots(job, count, categories, "release" if release else "slot")
 
         def work(writer: DatasetWriter) -> Outcome:
             async def grow(engine: RecordedEngine) -> None:
                 grower = Grower(job, engine, _pool(job, seeds, datasets), index, prompts)
-                await _grow(grower, writer, open_slots)
+                await _grow(grower, writer, slots)
 
             with_engine(job, writer, grow, _empty_prompts(prompts))
             return Outcome(count, settings.max_rejected_share, FIGURES)
@@ -65,19 +65,14 @@ def augment(job: Job, seeds_file: Path | None, earlier: Sequence[Folder], benchm
     run_stage(job, recipe, prepare)
 
 
-async def _grow(grower: Grower, writer: DatasetWriter, open_slots: list[Slot]) -> None:
-    with StageProgress("augment", len(open_slots)) as progress:
+async def _grow(grower: Grower, writer: DatasetWriter, slots: list[Slot]) -> None:
+    with StageProgress("augment", len(slots)) as progress:
 
         def finished(slot: Slot, outcome: dict[str, Any] | Rejection) -> None:
             record(writer, slot.task, outcome)
             progress.advance()
 
-        async def batches() -> None:
-            still_open = open_slots
-            while still_open:
-                still_open = await grower.batch(still_open, finished)
-
-        await run_together([batches()], writer, progress)
+        await run_together([grower.grow(slots, finished)], writer, progress)
 
 
 def _pool(job: Job, seeds: list[Example], datasets: list[Dataset]) -> Pool:

@@ -3,6 +3,7 @@
 "numerals"   forms of numbers, drawn with equal probability: grouped (3,000), plain (3000), chinese (三千)
 "phrases"    of each kind, with $length, or $low and $high
 "inside", "end"   how $demand follows a word inside a sentence, and at its end
+"requests"   a pattern of sentences that ask for a text
 "before", "after"   sentences with $demand that are put before or after the instruction
 """
 

@@ -7,6 +7,7 @@ most probable position (`insert`), or a sentence before or after the instruction
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from random import Random
 from typing import NamedTuple
@@ -30,6 +31,7 @@ _MAX_ADDED_SHARE = 0.15  # new words besides the demand, as a share of the instr
 _MAX_ADDED = {"latin": 4, "han": 6}  # or this number if it is larger, by script: "Write it in … please", 请用……的篇幅
 _INSERT_SHARE = 0.5  # of the instructions that were not rewritten; the others get a sentence: users write both
 _SENTENCE_ATTEMPTS = 8  # until the demand can be read in the instruction with the sentence
+_LINE = re.compile(r"^.*\S", re.MULTILINE)
 _QUOTES = {'"': '"', "“": "”", "「": "」"}
 
 
@@ -102,6 +104,8 @@ def _changed(before: str, after: str, max_added: int) -> Rejection | None:
         return Rejection("changed", f"{added.total()} words added")
     if any(after.count(mark) > before.count(mark) for mark in (":", "：", "\n")):
         return Rejection("changed", "a heading or a line added")
+    if len(_LINE.findall(after)) < len(_LINE.findall(before)):
+        return Rejection("changed", "a line removed")
     return None
 
 
