@@ -14,7 +14,7 @@ from lengthen.augment.wording import Wording, load_wording
 LABELS = {
     "en": [
         "Instruction 4:", "Instructions 4:", "**Instruction 4:**", "**Instruction 4**:", "### Instruction 4:", "## Instruction 4\n",
-        "> INSTRUCTION 4.", "Instruction #4)", "[Instruction 4]", "Instruction 12 –", "---\n\nInstruction 4:",
+        "> INSTRUCTION 4.", "Instruction #4)", "[Instruction 4]", "Instruction 12 –", "Instructions 4-5:", "---\n\nInstruction 4:",
     ],
     "zh": [
         "指令 4：", "指令4：", "**指令 4：**", "**指令4**：", "### 指令 4：", "## 指令 4\n", "【指令4】", "（指令4）", "指令四：",

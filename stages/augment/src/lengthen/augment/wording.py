@@ -18,7 +18,7 @@ from lengthen.common.process.errors import UserError
 
 _QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』"}
 _MARKS = r"[ \t>*_#【\[（(]*"  # Markdown and brackets around a label: "**Instruction 4:**", "## 指令 4", "【指令4】"
-_NUMBER = r"(?:\d+|[一二三四五六七八九十]+)"
+_NUMBER = r"(?:\d+(?: ?[-–—] ?\d+)?|[一二三四五六七八九十]+)"  # "Instructions 4-5:" occurs too
 _CLOSE = r"[.:)、．：）】\]]"  # what closes the number of a label
 _AFTER_SENTENCE = r"(?:(?<=[.!?…。！？])|(?<=[.!?…。！？][\"'”’」』)）])|(?<=[.!?…。！？]\*\*))"
 _LAST_MARKS = re.compile(r"(?:\n[-*_=#> ]*)+\Z")  # blank lines and lines of marks, such as "---" between two items
