@@ -14,7 +14,7 @@ from lengthen.augment.wording import Wording, load_wording
 LABELS = {
     "en": [
         "Instruction 4:", "Instructions 4:", "**Instruction 4:**", "**Instruction 4**:", "### Instruction 4:", "## Instruction 4\n",
-        "> INSTRUCTION 4.", "Instruction #4)", "[Instruction 4]", "Instruction 12 –", "---\n\nInstruction 4:",
+        "> INSTRUCTION 4.", "Instruction #4)", "[Instruction 4]", "Instruction 12 –", "Instructions 4-5:", "---\n\nInstruction 4:",
     ],
     "zh": [
         "指令 4：", "指令4：", "**指令 4：**", "**指令4**：", "### 指令 4：", "## 指令 4\n", "【指令4】", "（指令4）", "指令四：",
@@ -93,3 +93,11 @@ def test_a_bare_number_ends_an_item_if_the_labels_are_bare_numbers() -> None:
     wording = Wording('{"item": "$number.", "yes": ["Yes"], "no": ["No"]}', "mine")
     assert wording.first_item(" Write it:\n- a\n\n4. Write a play.") == "Write it:\n- a"
     assert wording.first_item(" Write it:\n1. a") == "Write it:"
+
+
+def test_after_examples_of_one_line_an_item_ends_at_a_blank_line() -> None:
+    wording = load_wording("en")
+    text = " Write a guide to lamps.\nUse plain words.\n \nLamps are old."
+    assert wording.first_item(text, one_paragraph=True) == "Write a guide to lamps.\nUse plain words."
+    assert wording.has_next_item(text, one_paragraph=True) and not wording.has_next_item(text)
+    assert wording.first_item("Write on.\nInstruction 4: Go.\n\nMore.", one_paragraph=True) == "Write on."

@@ -48,11 +48,12 @@ async def propose(
     listed = "\n\n".join(f"{wording.item(number)} {example.instruction}" for number, example in enumerate(examples, start=1))
     prompt = Prompt(prompts.propose.fill(examples=listed), wording.item(len(examples) + 1))
     parents = tuple(example.id for example in examples)
+    one_paragraph = not any("\n" in example.instruction for example in examples)
     try:
-        completion = await engine.complete(f"propose {attempt}", prompt, sampling, watch=StopAtNextItem(wording))
+        completion = await engine.complete(f"propose {attempt}", prompt, sampling, watch=StopAtNextItem(wording, one_paragraph))
     except PromptTooLong as error:
         return Proposal("", parents, 0, Rejection("over_context", str(error)))
-    instruction = wording.first_item(completion.text)
+    instruction = wording.first_item(completion.text, one_paragraph=one_paragraph)
     rejection = _rejection(instruction, examples[0].language, completion, engine.control_tokens, settings)
     return Proposal(instruction, parents, completion.tokens, rejection)
 
@@ -60,12 +61,12 @@ async def propose(
 class StopAtNextItem:
     """Stops a request when the text reaches the next item of the list: only the first item is used."""
 
-    def __init__(self, wording: Wording) -> None:
-        self.wording, self.text = wording, ""
+    def __init__(self, wording: Wording, one_paragraph: bool = False) -> None:
+        self.wording, self.one_paragraph, self.text = wording, one_paragraph, ""
 
     def __call__(self, piece: str) -> str | None:
         self.text += piece
-        return "next_item" if self.wording.has_next_item(self.text) else None
+        return "next_item" if self.wording.has_next_item(self.text, one_paragraph=self.one_paragraph) else None
 
 
 async def suitability(engine: RowEngine, attempt: int, prompts: InstructionPrompts, instruction: str) -> float:

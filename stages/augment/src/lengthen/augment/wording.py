@@ -4,7 +4,8 @@ They are in `prompts/wording.LANGUAGE.json`:
 
     {"item": "Instruction $number:", "yes": ["Yes", "yes"], "no": ["No", "no"]}
 
-An item ends only where the next one begins: it may have several lines, blank lines and lists of its own.
+An item ends only where the next one begins: it may have several lines, blank lines and lists of its own. After examples of one line
+it also ends at a blank line: small models go on with an answer there.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from lengthen.common.process.errors import UserError
 
 _QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』"}
 _MARKS = r"[ \t>*_#【\[（(]*"  # Markdown and brackets around a label: "**Instruction 4:**", "## 指令 4", "【指令4】"
-_NUMBER = r"(?:\d+|[一二三四五六七八九十]+)"
+_NUMBER = r"(?:\d+(?: ?[-–—] ?\d+)?|[一二三四五六七八九十]+)"  # "Instructions 4-5:" occurs too
 _CLOSE = r"[.:)、．：）】\]]"  # what closes the number of a label
 _AFTER_SENTENCE = r"(?:(?<=[.!?…。！？])|(?<=[.!?…。！？][\"'”’」』)）])|(?<=[.!?…。！？]\*\*))"
+_BLANK_LINE = re.compile(r"\S(?=[ \t]*\n[ \t]*\n)")  # the end of the first paragraph
 _LAST_MARKS = re.compile(r"(?:\n[-*_=#> ]*)+\Z")  # blank lines and lines of marks, such as "---" between two items
 
 
@@ -40,18 +42,23 @@ class Wording:
         """The label of an item, such as `Instruction 3:`."""
         return self._item.fill(number=str(number))
 
-    def has_next_item(self, text: str) -> bool:
-        """Whether the text reaches the label of the next item."""
-        return self._next_label(f"\n{text.lstrip()}") is not None
+    def has_next_item(self, text: str, *, one_paragraph: bool = False) -> bool:
+        """Whether the text reaches the label of the next item, or with `one_paragraph` a blank line."""
+        return self._end(f"\n{text.lstrip()}", one_paragraph) is not None
 
-    def first_item(self, text: str) -> str:
+    def first_item(self, text: str, *, one_paragraph: bool = False) -> str:
         """The first item of the model's text, with its lines, without surrounding quotation marks."""
         text = f"\n{text.strip()}\n"
-        lines = text[: self._next_label(text)].strip().splitlines()
+        lines = text[: self._end(text, one_paragraph)].strip().splitlines()
         item = _LAST_MARKS.sub("", "\n".join(line.rstrip() for line in lines))
         item = re.sub(r"\n{3,}", "\n\n", item)
         quoted = len(item) > 1 and _QUOTES.get(item[0]) == item[-1] and item[-1] not in item[1:-1]
         return item[1:-1].strip() if quoted else item
+
+    def _end(self, text: str, one_paragraph: bool) -> int | None:
+        blank = _BLANK_LINE.search(text) if one_paragraph else None
+        label = self._next_label(text)
+        return min((end for end in (label, blank and blank.end()) if end is not None), default=None)
 
     def _next_label(self, text: str) -> int | None:
         """The position of the next item's label; None without one. `text` begins with a newline."""
