@@ -194,3 +194,18 @@ def test_the_counter_reads_blocks_and_refrains_alike_in_pieces(language: str, te
     counter.finish()
     for name in ("units", "repeated", "longest_run", "longest_loop", "highest_rate"):
         assert getattr(counter, name) == getattr(whole, name)
+
+
+def test_the_counts_of_a_watch_serve_the_check_of_its_whole_text_and_of_no_other() -> None:
+    rng = random.Random(4)
+    for language, text in ((language, text) for language in ("en", "zh") for text in (song(language), script(language, rng), CODE)):
+        watch, rest = Watch(LIMITS, language), f"  \n{text}\n"
+        while rest:
+            size = rng.randrange(1, 400)
+            watch(rest[:size])
+            rest = rest[size:]
+        fresh = count_repetition(text, LANGUAGES[language].ngram)
+        assert watch.counter_of(text[:-1]) is None
+        counted = watch.counter_of(text)
+        assert counted is not None
+        assert (counted.units, counted.repeated, counted.longest_loop) == (fresh.units, fresh.repeated, fresh.longest_loop)

@@ -14,6 +14,7 @@ from lengthen.common.text.dialogue import find_control_text, find_role_turn
 from lengthen.common.text.ending import find_unfinished_end
 from lengthen.common.text.incomplete import QUOTED, find_missing_part
 from lengthen.common.text.languages import LANGUAGES, foreign_share, most_likely_language, script_units
+from lengthen.common.text.paragraphs import strip_ends
 from lengthen.common.text.phrases.patterns import find_meta_talk, find_prompt_leak, find_refusal
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
@@ -61,15 +62,28 @@ class Watch:
         self.limits = limits
         self.counter = RepetitionCounter(LANGUAGES[language].ngram)
         self._buffer = ""
+        self._counted: list[str] = []
 
     def __call__(self, piece: str) -> str | None:
         self._buffer += piece
         if len(self._buffer) < self.BATCH:
             return None
-        self.counter.feed(self._buffer)
-        self._buffer = ""
+        self._count()
         rejection = _unrecoverable(self.counter, self.limits)
         return rejection.reason if rejection else None
+
+    def counter_of(self, text: str) -> RepetitionCounter | None:
+        """The counter after `text`, if this is the whole text that was watched; else None. Not to be called with further pieces."""
+        if strip_ends("".join([*self._counted, self._buffer])) != text:
+            return None
+        self._count()
+        self.counter.finish()
+        return self.counter
+
+    def _count(self) -> None:
+        self.counter.feed(self._buffer)
+        self._counted.append(self._buffer)
+        self._buffer = ""
 
 
 def check_text(
@@ -80,6 +94,7 @@ def check_text(
     language: str,
     control_tokens: frozenset[str] = frozenset(),
     prompt: str | None = None,
+    watch: Watch | None = None,
 ) -> Rejection | None:
     """Why `text` is rejected, or None if it is accepted. Does not raise, for any text.
 
@@ -90,17 +105,25 @@ def check_text(
         language: the language that the text must have, a key of `LANGUAGES`.
         control_tokens: the tokenizer's special tokens, which must not occur in a text.
         prompt: the prompt template, whose own words must not occur in the text.
+        watch: of the request that gave the text. If nothing was cut off, its counts need not be made again.
     """
-    reasons = _reasons(text, finish_reason, limits, language, control_tokens, prompt)
+    counter = (watch and watch.counter_of(text)) or count_repetition(text, LANGUAGES[language].ngram)
+    reasons = _reasons(text, finish_reason, limits, language, control_tokens, prompt, counter)
     return next((rejection for rejection in reasons if rejection is not None), None)
 
 
 def _reasons(
-    text: str, finish_reason: str, limits: Limits, language: str, control_tokens: frozenset[str], prompt: str | None
+    text: str,
+    finish_reason: str,
+    limits: Limits,
+    language: str,
+    control_tokens: frozenset[str],
+    prompt: str | None,
+    counter: RepetitionCounter,
 ) -> Iterator[Rejection | None]:
     """Each check in turn, the cheapest and most important first."""
     if finish_reason in ("loop", "repetition"):
-        yield _repeats(text, limits, language) or Rejection(finish_reason, "stopped while it was generated")
+        yield _repeats(text, limits, counter) or Rejection(finish_reason, "stopped while it was generated")
     if finish_reason != "stop":
         yield Rejection("finish_reason", finish_reason)
     if not text.strip():
@@ -108,7 +131,7 @@ def _reasons(
     words = count_words(text)
     yield Rejection("too_short", f"{words} words < {limits.min_words}") if words < limits.min_words else None
     yield check_prompt_text(text, control_tokens)
-    yield _repeats(text, limits, language)
+    yield _repeats(text, limits, counter)
     yield _in_other_language(text, limits, language)
     yield _reject("refused", find_refusal(text, language))
     yield _reject("control_tokens", find_control_text(text))
@@ -133,8 +156,7 @@ def _unrecoverable(counter: RepetitionCounter, limits: Limits) -> Rejection | No
     return None
 
 
-def _repeats(text: str, limits: Limits, language: str) -> Rejection | None:
-    counter = count_repetition(text, LANGUAGES[language].ngram)
+def _repeats(text: str, limits: Limits, counter: RepetitionCounter) -> Rejection | None:
     if rejection := _unrecoverable(counter, limits):
         return rejection
     if (loop := find_tail_loop(text)) is not None:
@@ -162,7 +184,7 @@ def _end_in_other_language(text: str, language: str) -> str | None:
     if _NO_PROSE.match(last):
         return None
     counts = script_units(QUOTED.sub(" ", last))
-    detected, _ = most_likely_language(last, counts) or (language, 0.0)
     foreign = counts.total() >= _END_UNITS and foreign_share(counts, language) > 1 / 2
-    other = counts.total() >= 3 * _END_UNITS and detected != language
-    return f"the end is in another language: {last[:60]}" if foreign or other else None
+    if not foreign and counts.total() >= 3 * _END_UNITS:
+        foreign = (most_likely_language(last, counts) or (language, 0.0))[0] != language
+    return f"the end is in another language: {last[:60]}" if foreign else None

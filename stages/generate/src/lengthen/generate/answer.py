@@ -30,10 +30,12 @@ async def answer(job: Job, task: Task[dict[str, Any]], engine: RowEngine) -> dic
     async def attempt(number: int, engine: RowEngine) -> dict[str, Any] | Rejection:
         name = number - 1  # in calls and seeds, attempts are counted from 0
         sampling = job.sampling(config.generate.sampling, task.id, name)
-        completion = await engine.complete(str(name), prompt, sampling, watch=Watch(config.check, language))
+        watch = Watch(config.check, language)
+        completion = await engine.complete(str(name), prompt, sampling, watch=watch)
         trimmed = trim_talk(strip_ends(completion.text), language)
         text = trimmed.text
-        rejection = check_text(text, completion.finish_reason, config.check, language=language, control_tokens=engine.control_tokens)
+        controls = engine.control_tokens
+        rejection = check_text(text, completion.finish_reason, config.check, language=language, control_tokens=controls, watch=watch)
         if rejection:
             return rejection._replace(text=text)
         return {
