@@ -74,7 +74,7 @@ def _at_blank_lines(text: str) -> list[str]:
 
 def _belongs(line: str, paragraph: list[str]) -> bool:
     """Whether a line after a blank line is inside the list item or the code before it, or is the next short item of a list."""
-    before = list(reversed(paragraph))
+    before = [other for other in reversed(paragraph) if other.strip()]
     head = next((other for other in before if _indentation(other) < _indentation(line)), "")
     if _ITEM.match(head) or _HEAD.match(head):
         return True
