@@ -76,3 +76,37 @@ def test_a_model_without_a_template_is_refused(model: Path, tmp_path: Path) -> N
     assert "chat_template" not in settings
     with pytest.raises(UserError, match="no chat template"):
         Chat(tmp_path)
+
+
+DATED = (
+    "{{ 'Today is ' + (date_string if date_string is defined else strftime_now('%d %b %Y')) + '. ' + strftime_now('%Y') }}" + tiny.TEMPLATE
+)
+SWITCH = "{% if add_generation_prompt %}{{ '<think>\n\n</think>\n\n' if enable_thinking is false else '<think>\n' }}{% endif %}"
+
+
+def with_template(model: Path, folder: Path, template: str) -> Path:
+    """A copy of a model's tokenizer with another chat template."""
+    for file in model.iterdir():
+        if file.name != "model.safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+def test_a_template_that_prints_the_date_gets_the_same_one_on_any_day(model: Path, tmp_path: Path) -> None:
+    chat = Chat(with_template(model, tmp_path, DATED))
+    assert chat.render(Prompt("Hello.")).startswith("Today is 26 Jul 2024. 2024<|im_start|>user")
+    prompt, answer = chat.encode_example(Prompt("Hello."), ANSWER)
+    assert prompt == chat.encode(Prompt("Hello.")) and chat.tokenizer.decode(answer[:-1]) == ANSWER
+
+
+def test_thinking_is_off_in_inference_and_in_training(model: Path, tmp_path: Path) -> None:
+    chat = Chat(with_template(model, tmp_path, tiny.TEMPLATE + SWITCH))
+    assert chat.render(Prompt("Hello.", "The river.")).endswith("assistant\n<think>\n\n</think>\n\nThe river.")
+    prompt, answer = chat.encode_example(Prompt("Hello."), ANSWER)
+    assert prompt == chat.encode(Prompt("Hello.")) and chat.tokenizer.decode(answer[:-1]) == ANSWER
+
+
+def test_a_template_that_always_opens_thoughts_is_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="enable_thinking"):
+        Chat(with_template(model, tmp_path, tiny.TEMPLATE + "{% if add_generation_prompt %}{{ '<think>\n' }}{% endif %}"))

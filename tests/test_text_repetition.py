@@ -198,7 +198,8 @@ def test_the_counter_reads_blocks_and_refrains_alike_in_pieces(language: str, te
 
 def test_the_counts_of_a_watch_serve_the_check_of_its_whole_text_and_of_no_other() -> None:
     rng = random.Random(4)
-    for language, text in ((language, text) for language in ("en", "zh") for text in (song(language), script(language, rng), CODE)):
+    texts = [(name, text) for name in ("en", "zh") for text in (song(name), script(name, rng), CODE)]
+    for language, text in texts:
         watch, rest = Watch(LIMITS, language), f"  \n{text}\n"
         while rest:
             size = rng.randrange(1, 400)

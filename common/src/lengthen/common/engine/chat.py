@@ -6,16 +6,28 @@ its last paragraph break.
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lengthen.common.engine.protocol import Prompt
 from lengthen.common.process.errors import UserError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+_DATE = datetime(2024, 7, 26)  # for templates that tell the model today's date, so that a prompt is the same on any day
+_VARIABLES: dict[str, Any] = {
+    "enable_thinking": False,
+    "date_string": f"{_DATE:%d %b %Y}",  # the variable and the format of Llama 3
+    "strftime_now": _DATE.strftime,
+}
+_OPEN_THINKING = re.compile(r"<think(?:ing)?>(?!.*</think(?:ing)?>)", re.DOTALL)
+_NO_THOUGHTS = re.compile(r"<think(?:ing)?>\s*</think(?:ing)?>\s*$")  # a template without thinking may add this to a prompt
+
 
 class Chat:
-    """A model folder's tokenizer and chat template."""
+    """A model folder's tokenizer and chat template. Thinking is off, if the template has a switch for it."""
 
     def __init__(self, model: Path) -> None:
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, trust_remote_code=False, local_files_only=True)
@@ -23,6 +35,9 @@ class Chat:
             raise UserError(f"{model} has no chat template; use a chat or instruct model")
         if self.tokenizer.eos_token is None:
             raise UserError(f"{model}: its tokenizer has no end-of-sequence token (eos_token); set it in tokenizer_config.json")
+
+        if _OPEN_THINKING.search(self._apply([{"role": "user", "content": "Hello."}], add_generation_prompt=True)):
+            raise UserError(f"{model}: its chat template always makes the model think first; use a model with a switch (enable_thinking)")
 
     @cached_property
     def control_tokens(self) -> frozenset[str]:
@@ -32,8 +47,7 @@ class Chat:
     def render(self, prompt: Prompt) -> str:
         """The text that the model continues, with the template's control tokens."""
         messages = [{"role": "user", "content": prompt.user}]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return str(text) + prompt.prefill
+        return self._apply(messages, add_generation_prompt=True) + prompt.prefill
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The prompt's tokens, without a second beginning-of-text token.
@@ -56,8 +70,10 @@ class Chat:
             UserError: the chat template does not fit; see the messages.
         """
         messages = [{"role": "user", "content": prompt.user}, {"role": "assistant", "content": answer}]
-        whole = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
+        whole = self._apply(messages)
         rendered = self.render(prompt)
+        if not whole.startswith(rendered):  # some templates add empty thoughts only to a prompt
+            rendered = _NO_THOUGHTS.sub("", rendered)
         if not whole.startswith(rendered):
             raise UserError(
                 "the chat template renders a conversation differently from a prompt and its answer; use a model with another template"
@@ -70,6 +86,10 @@ class Chat:
                 f"the chat template does not end an answer with the end-of-sequence token {end}; use a model with another template"
             )
         return self.encode(prompt), self.ids(answered + end)
+
+    def _apply(self, messages: list[dict[str, str]], *, add_generation_prompt: bool = False) -> str:
+        """The messages as the template renders them."""
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt, **_VARIABLES))
 
     def ids(self, text: str) -> list[int]:
         """The tokens of a text without special tokens."""

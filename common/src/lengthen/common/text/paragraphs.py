@@ -65,7 +65,7 @@ def _at_blank_lines(text: str) -> list[str]:
             blank.append(line)
             continue
         if paragraphs and (not blank or _belongs(line, paragraphs[-1])):
-            paragraphs[-1] += [*blank[:1], line]
+            paragraphs[-1] += [*blank, line]
         else:
             paragraphs.append([line])
         blank = []
@@ -74,8 +74,8 @@ def _at_blank_lines(text: str) -> list[str]:
 
 def _belongs(line: str, paragraph: list[str]) -> bool:
     """Whether a line after a blank line is inside the list item or the code before it, or is the next short item of a list."""
-    before = list(reversed(paragraph))
-    head = next((other for other in before if other.strip() and _indentation(other) < _indentation(line)), "")
+    before = [other for other in reversed(paragraph) if other.strip()]
+    head = next((other for other in before if _indentation(other) < _indentation(line)), "")
     if _ITEM.match(head) or _HEAD.match(head):
         return True
     last = next((at for at, other in enumerate(before) if _ITEM.match(other)), None)

@@ -20,7 +20,7 @@ def repetition_by_tenth(text: str, ngram: int) -> list[float]:
         read += part
         counter = count_repetition(read, ngram)
         units, repeated = counter.units - before[0], counter.repeated - before[1]
-        rates.append(min(1.0, repeated / units) if units else 0.0)  # an n-gram can overlap the previous tenth
+        rates.append(max(0.0, min(1.0, repeated / units)) if units > 0 else 0.0)  # n-grams and code blocks can overlap the previous tenth
         before = counter.units, counter.repeated
     return rates
 
