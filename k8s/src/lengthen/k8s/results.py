@@ -102,6 +102,8 @@ def _copy(namespace: str, pod: str, run: str, folder: Path) -> None:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
                 archive.extractall(folder, filter="data")  # refuses links and paths to outside the folder
+            while process.stdout.read(2**16):  # the padding at the archive's end: tar fails if nobody reads it
+                pass
         except tarfile.TarError as error:
             said = process.stderr.read().decode(errors="replace").strip()
             raise TransientError(f"the copy was interrupted: {said or error}; run the same command again") from error

@@ -16,6 +16,7 @@ from lengthen.common.text.words import complete_units, units
 NGRAM = 10  # units; the paper's n for English
 _EARLY = 1000  # units; until then a letter that is quoted, or a chorus, may make a large share of a text
 _LOOP_SHARE = 0.01  # of the text so far: a longer text has more and longer refrains and litanies
+ANY_LOOP_TIMES = 16  # minimum repetitions at the end of any text, code and tables too: a closed code block does not end like that
 _IN_BLOCKS = 10  # times as long is a loop of code or of a table: rows may be equal
 
 _TAIL = 800  # characters at the end that are searched for a loop
@@ -94,6 +95,12 @@ class RepetitionCounter(NgramCounter):
     def __init__(self, n: int = NGRAM) -> None:
         super().__init__(n)
         self._reader, self._blocks = ProseReader(), NgramCounter(n)
+        self._prose: list[str] = []
+
+    @property
+    def prose(self) -> str:
+        """The prose that was counted."""
+        return "".join(self._prose)
 
     def feed(self, piece: str) -> None:
         """Take the next piece of the text. An incomplete line at its end may be counted with the next piece."""
@@ -106,6 +113,7 @@ class RepetitionCounter(NgramCounter):
 
     def _add(self, text: str, blocks: str) -> None:
         super().feed(text)
+        self._prose.append(text)
         if blocks:
             self._blocks.feed(blocks)
             self.longest_loop = max(self.longest_loop, self._blocks.longest_loop // _IN_BLOCKS)
@@ -129,13 +137,18 @@ def find_tail_loop(text: str) -> str | None:
 
     It is shorter than the loops that stop a text during generation, but still not a proper end.
     """
-    last = [unit.strip(_PUNCTUATION) for unit in units(prose(text)[-_TAIL:])]
+    return tail_loop(prose(text))
+
+
+def tail_loop(prose: str, times: int = _LOOP_TIMES) -> str | None:
+    """See `find_tail_loop`, for a text of which only prose is left."""
+    last = [unit.strip(_PUNCTUATION) for unit in units(prose[-_TAIL:])]
     last = [unit for unit in last if unit]
-    for period in range(1, len(last) // _LOOP_TIMES + 1):
+    for period in range(1, len(last) // times + 1):
         same = 0
         while same + period < len(last) and last[-1 - same] == last[-1 - same - period]:
             same += 1
-        if same + period >= max(_LOOP_TIMES * period, _LOOP_UNITS):
+        if same + period >= max(times * period, _LOOP_UNITS):
             return " ".join(last[-period:])
     return None
 
@@ -145,9 +158,14 @@ def repeated_lines(text: str) -> float:
 
     It finds what n-grams do not: short list items that are repeated with other numbers.
     """
+    return repeated_prose_lines(prose(text))
+
+
+def repeated_prose_lines(prose: str) -> float:
+    """See `repeated_lines`, for a text of which only prose is left."""
     seen: set[str] = set()
     repeated = total = 0
-    for line in prose(text).lower().splitlines():
+    for line in prose.lower().splitlines():
         bare = _ITEM_MARKER.sub("", line, count=1).strip()
         total += len(bare)
         if bare in seen:
