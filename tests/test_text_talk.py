@@ -48,6 +48,8 @@ PREFACES = [
     ("en", "As requested, here is the full text:"),
     ("zh", "根据您的要求，我写了下面这篇小说："),
     ("zh", "按照您提供的大纲，文章如下："),
+    ("en", "Sure thing! The following essay explores the flood in around 1,800 words."),
+    ("zh", "好的，没问题！以下是我为您创作的小说："),
     # A label
     ("en", "**Answer:**"),
     ("en", "Expanded Version"),
@@ -68,6 +70,9 @@ TRAILERS = [
     ("zh", "您是否希望我对结尾进行修改？"),
     ("zh", "如果您想看后续的故事，我可以继续为您写。"),
     ("zh", "如需修改或补充，请随时告诉我。"),
+    ("en", "Is there anything you would like me to change?"),
+    ("en", "Would you like to read chapter two?"),
+    ("zh", "您看这样写可以吗？"),
     # Word counts
     ("en", "(Word count: 2,512 words.)"),
     ("en", "**Word Count:** 1,204"),
@@ -121,6 +126,7 @@ REFUSED = [
     ("zh", f"抱歉的是，我无法一次性写出完整的八千字小说，先写一个开头：\n\n{ZH}", "incomplete"),
     ("zh", f"{ZH}\n\n由于篇幅有限，这里只写了前两章。", "incomplete"),
     ("zh", f"{ZH}\n\n剩余的部分我稍后继续写。", "incomplete"),
+    ("en", f"As there are length limits here, I will provide an outline of the 5,000-word essay instead.\n\n{EN}", "incomplete"),
     # Turns of a chat
     ("en", f"{EN}\n\nUser: Write more.\n\nAssistant: Gladly.", "role_turn"),
     ("en", f"{EN}\n\n**User:** And then?\n**AI:** He came back.", "role_turn"),
@@ -151,6 +157,8 @@ REFUSED = [
     ("en", f"{EN}\n\n$$\na = b +", "unfinished"),
     ("en", f"{EN}\n\n```python\nboats = 14", "unfinished"),
     ("zh", f"{ZH}\n\n| 年 | 船 |\n|---|---|\n| 1921 | 14", "unfinished"),
+    ("en", f"{EN}\n\n\\begin{{tabular}}{{ll}}\na & b", "unfinished"),
+    ("zh", f"{ZH}\n\n\\[ a + b", "unfinished"),
     # An end in another language
     ("en", f"{EN}\n\n后来他们再也没有回到那座桥上去过。", "language"),
     ("zh", f"{ZH}\n\nAnd none of them ever went back to that bridge again.", "language"),
@@ -187,6 +195,7 @@ KEPT = [
     ("zh", f"好的船不怕水。{ZH}"),
     ("zh", f"当然，那时候谁也没有想到后来的事。{ZH}"),
     ("zh", f"以下是村里人至今还在讲的事情。{ZH}"),
+    ("zh", f"{ZH}\n\n请随时告诉我们您的想法。"),
     ("zh", f"{ZH}\n\n希望明年的春天不要再涨水。"),
     ("zh", f"{ZH}\n\n歌里唱道：“The river never sleeps in spring, and neither do its men.”"),
     ("zh", f"用户：指登录系统的人。权限：指他能做的事。\n\n{ZH}"),
@@ -241,3 +250,9 @@ def test_a_text_of_nothing_but_talk_is_not_cut_but_refused(talk: str) -> None:
 
 def test_indentation_at_the_beginning_stays() -> None:
     assert trim_talk(f"Here's the poem:\n\n    The river\n  was high.\n\n{EN}", "en").text.startswith("    The river")
+
+
+def test_a_letter_is_cut_out_of_the_talk_around_it() -> None:
+    letter = f"Dear Anna,\n\n{EN}\n\nYours,\nRuth"
+    talk = "Feel free to modify this letter to suit your needs."
+    assert trim_talk(f"Here's a draft of the letter:\n\n---\n\n{letter}\n\n---\n\n{talk}", "en").text == letter

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from lengthen.common.text.blocks import open_block
+from lengthen.common.text.blocks import Kind, kinds, open_block
 from lengthen.common.text.languages import LANGUAGES
 from lengthen.common.text.markdown import FENCE
 from lengthen.common.text.words import count_words, units
@@ -26,6 +26,8 @@ _OPEN_ROW = re.compile(r"^\s*\|(?:.*[^|\s])?\s*$")
 _BARE_ITEM = re.compile(r"^\s*(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)]|[一二三四五六七八九十]+、)$")
 _ITEM = re.compile(r"^\s*(?:[-*+•·]|\(?\d{1,3}[.)、]|\(?[a-z][.)])\s+")
 _INCHES = re.compile(r"\d\"")
+_LATEX_MARK = re.compile(r"(?<!\\)\\(?:[\[\]()]|begin\{|end\{)")
+_INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|cf|Fig)\.$")
 _CLOSERS = "*_\"'”’»)]}`~>」』）】》〉〕 \t"
@@ -55,6 +57,8 @@ def find_unfinished_end(text: str, language: str) -> str | None:
     """The end of a text that breaks off, or None if nothing shows that it does."""
     if opened := open_block(text):
         return f"an open block: {opened[:60]}"
+    if "\\" in text[-_TAIL:] and (opened := _open_latex(text)):
+        return f"an open formula: {opened}"
     lines = [line.rstrip() for line in text.rstrip().split("\n")]
     if FENCE.match(lines[-1]):
         return None
@@ -65,6 +69,14 @@ def find_unfinished_end(text: str, language: str) -> str | None:
         return f"a heading with nothing under it: {last[-60:]}"
     broken = _TABLE_HEAD.match(last) or _OPEN_ROW.match(last) or _BARE_ITEM.match(last) or _breaks_off(last, lines, language)
     return last[-60:] or "nothing" if broken else None
+
+
+def _open_latex(text: str) -> str | None:
+    """The mark at the end of a text that opens a formula or an environment which is not closed behind it; or None."""
+    end = "\n".join(line for kind, line in kinds(text) if kind is not Kind.CODE)[-_TAIL:]
+    last = {mark.group(): mark.start() for mark in _LATEX_MARK.finditer(_INLINE_CODE.sub(" ", end))}
+    pairs = (("\\[", "\\]"), ("\\(", "\\)"), ("\\begin{", "\\end{"))
+    return next((opening for opening, closing in pairs if last.get(opening, -1) > last.get(closing, -1)), None)
 
 
 def ends_a_sentence(line: str, language: str) -> bool:

@@ -39,6 +39,12 @@ _INTERJECTION = {
     ),
 }
 _QUOTES = tuple("\"“”'‘’「」『』")  # around what a character says
+_ABOUT_TEXT = re.compile(
+    r"\bme to (?:continue|write|expand|revise)|\bwords?\b|word count|\brequest(?:ed)?\b"
+    r"|\b(?:modif|adjust|customi[sz]|personali[sz]|tailor|adapt|edit)\w*\b[^.!?]*\b(?:this|the) (?:letter|e-?mail|speech|template|draft)"
+    "|继续写|续写|修改|字",
+    re.IGNORECASE,
+)
 _LONE = re.compile(r"(?:certainly|absolutely|sure|of course|sure thing)!|(?:好的|当然(?:可以)?|没问题)[！!。]", re.IGNORECASE)
 _EXCLAIMED = re.compile(
     r"(?:certainly|absolutely|sure(?: thing)?|of course)!\s+(?=[A-Z])|(?:好的|当然可以|没问题)！\s*(?=\w)", re.IGNORECASE
@@ -110,7 +116,7 @@ def _announcement(line: str, language: str, addressed: bool) -> tuple[int, bool]
         at, announced, addressed = exclaimed.end(), exclaimed.end(), True
     for match in _SENTENCE.finditer(line, at):
         sentence = folded(match.group()).strip().lstrip(_MARKS)
-        if interjection := _INTERJECTION[language].match(sentence):
+        while interjection := _INTERJECTION[language].match(sentence):
             addressed, sentence = True, sentence[interjection.end() :]
         sentence = sentence.rstrip(_MARKS)
         if not sentence:
@@ -155,7 +161,7 @@ def _remark(line: str, language: str, letter: bool) -> int | None:
 
     def is_talk(sentence: str) -> bool:
         bare = folded(sentence).strip(" \t*_")
-        if bare[:1] in _QUOTES or bare[-1:] in _QUOTES or (letter and not _about_text(bare, language)):
+        if bare[:1] in _QUOTES or bare[-1:] in _QUOTES or (letter and not _about_text(bare)):
             return False
         return trailer.match(bare.strip(_WRAPPING)) is not None
 
@@ -177,12 +183,6 @@ def _remark(line: str, language: str, letter: bool) -> int | None:
     return start or None
 
 
-def _about_text(sentence: str, language: str) -> bool:
+def _about_text(sentence: str) -> bool:
     """Whether a sentence at the end of a letter can't be the writer's own: an offer to write more, or a word count."""
-    return bool(
-        re.search(
-            r"\bme to (?:continue|write|expand|revise)|\bwords?\b|word count|\brequest(?:ed)?\b|继续写|续写|修改|字",
-            sentence,
-            re.IGNORECASE,
-        )
-    )
+    return _ABOUT_TEXT.search(sentence) is not None

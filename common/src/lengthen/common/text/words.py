@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # LonGen: ideographs, CJK symbols and punctuation, half- and full-width forms.
 _CJK = "\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
@@ -13,6 +14,7 @@ _LONGEST_UNIT = 256  # characters; limits the buffer for streamed text without w
 _UNIT = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,{_LONGEST_UNIT}}}")
 
 
+@lru_cache(maxsize=4)  # the check, the cut and the column of a text need it
 def count_words(text: str) -> int:
     """LonGen's count: CJK characters + whitespace-separated words of the rest.
 
