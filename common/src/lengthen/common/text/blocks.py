@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple
 
 _MARGIN = r"[\s>]*(?:(?:[-*+•]|\d{1,3}[.)])\s+)?"  # indentation, quotation marks, and the marker of a list item
@@ -122,17 +123,19 @@ def _fence(line: str) -> _Block | None:
 
 
 def kinds(text: str) -> list[tuple[Kind, str]]:
-    """The lines of a text with their kinds."""
-    reader = BlockReader()
-    return [(reader.kind(line), line) for line in text.split("\n")]
+    """The lines of a text with their kinds. The list is shared: it must not be changed."""
+    return _read(text)[0]
 
 
 def open_block(text: str) -> str | None:
     """The line that opens a code block or formula that is never closed, without white space around it; None if all are closed."""
+    return _read(text)[1]
+
+
+@lru_cache(maxsize=4)  # several checks of a text need it
+def _read(text: str) -> tuple[list[tuple[Kind, str]], str | None]:
     reader = BlockReader()
-    for line in text.split("\n"):
-        reader.kind(line)
-    return reader.opened_by
+    return [(reader.kind(line), line) for line in text.split("\n")], reader.opened_by
 
 
 def strip_formulas(line: str) -> str:
