@@ -90,6 +90,7 @@ FINISHED = [
     ("zh", "他再也没有回来。\n\n——全书完——"),
     ("zh", "他再也没有回来⋯⋯"),
     ("zh", "他再也没有回来……”"),
+    ("en", "Let us all raise a glass to the harbour... *winking*"),
     # Dates and places
     ("en", "It was over.\n\n14 May 1921"),
     ("en", "It was over.\n\nHull, 3rd of June"),

@@ -54,6 +54,8 @@ PREFACES = [
     ("en", "**Answer:**"),
     ("en", "Expanded Version"),
     ("en", "Full Story:"),
+    ("en", "Original text:"),
+    ("en", "(127 words)"),
     ("zh", "正文："),
     ("zh", "【扩写后的文章】"),
 ]
@@ -72,6 +74,10 @@ TRAILERS = [
     ("zh", "如需修改或补充，请随时告诉我。"),
     ("en", "Is there anything you would like me to change?"),
     ("en", "Would you like to read chapter two?"),
+    ("en", "Would you like to know more about it? I'd be happy to share some more. Just let me know!"),
+    ("en", "What do you think? What do you wish to explore further?"),
+    ("en", "How does this letter look to you?"),
+    ("en", "Feel free to modify the text according to your taste. Please make all changes that it needs."),
     ("zh", "您看这样写可以吗？"),
     # Word counts
     ("en", "(Word count: 2,512 words.)"),

@@ -151,7 +151,13 @@ def _open_sentence(line: str, lines: list[str], language: str) -> bool:
     """Whether a line of prose ends within a sentence: words follow its last ended sentence, or it has no ended one and the other
     long lines of the text have. Names, dates, sources, postscripts and items of lists have none."""
     words = count_words(line)
-    if words < _PROSE_WORDS or line[-1] in _BRACKETS.values() or _SOURCE.search(line) or line.startswith(("PS", "P.S", "P. S")):
+    if (
+        words < _PROSE_WORDS
+        or line[-1] in "*_"
+        or line[-1] in _BRACKETS.values()
+        or _SOURCE.search(line)
+        or line.startswith(("PS", "P.S", "P. S"))
+    ):
         return False
     others = [other for other in lines[-_LINES:-1] if count_words(other[-_TAIL:]) >= _PROSE_WORDS]
     if _ITEM.match(line):

@@ -49,7 +49,7 @@ _LONE = re.compile(r"(?:certainly|absolutely|sure|of course|sure thing)!|(?:好�
 _EXCLAIMED = re.compile(
     r"(?:certainly|absolutely|sure(?: thing)?|of course)!\s+(?=[A-Z])|(?:好的|当然可以|没问题)！\s*(?=\w)", re.IGNORECASE
 )
-_WITH_USER = re.compile(r"\b(?:you|your|i|i'm|my|me)\b|您|你|我(?!们)|祝", re.IGNORECASE)
+_WITH_USER = re.compile(r"\b(?:you|your|i|i'm|my|me)\b|^\W*please\b|您|你|我(?!们)|祝", re.IGNORECASE)
 _TO_USER = re.compile(
     r"\b(?:your|you|requested|detailed|comprehensive|in-depth|expanded|extended|revised|full-length|[\d,]+[- ]words?"
     r"|my (?:\w+ )?attempt|question|request|prompt)\b"
