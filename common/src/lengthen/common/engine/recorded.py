@@ -61,7 +61,8 @@ class RowEngine:
 
     async def complete(self, call: str, prompt: Prompt, sampling: SamplingParameters, *, watch: WatchFunction | None = None) -> Completion:
         """See `Engine.complete`."""
-        watch = partial(self._watch, watch)
+        if self.recorded.attempts.places:  # else no attempt begins ahead, and none becomes unneeded
+            watch = partial(self._watch, watch)
         return await self.once(call, lambda: self.engine.complete(prompt, sampling, adapter=self.recorded.adapter, watch=watch))
 
     async def score(self, call: str, prompt: Prompt, continuations: list[str]) -> list[float]:

@@ -49,14 +49,15 @@ class Limits(Protocol):
     def min_words(self) -> int: ...
 
 
+BATCH = 256  # characters
+
+
 class Watch:
     """Called with each new piece of a text; returns a reason to stop generating it, or None. One for each request.
 
     `check_text` rejects every text that it stops, because the figures that it compares can only grow. Up to `BATCH` characters are
     buffered before they are checked, so that most pieces take no time.
     """
-
-    BATCH = 256
 
     def __init__(self, limits: Limits, language: str) -> None:
         self.limits = limits
@@ -65,8 +66,8 @@ class Watch:
         self._counted: list[str] = []
 
     def __call__(self, piece: str) -> str | None:
-        self._buffer += piece
-        if len(self._buffer) < self.BATCH:
+        self._buffer = buffer = self._buffer + piece
+        if len(buffer) < BATCH:
             return None
         self._count()
         rejection = _unrecoverable(self.counter, self.limits)

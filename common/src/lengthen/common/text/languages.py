@@ -48,8 +48,13 @@ _SCRIPTS = {
     "greek": "[\u0370-\u03ff\u1f00-\u1fff]+",
 }
 _SYMBOLS = "\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209c\u2100-\u214f\U0001d400-\U0001d7ff"  # letters and digits of formulas
-_VARIABLE = re.compile("(?<![A-Za-z\u00c0-\u03ff])[B-HJ-Zb-z\u0391-\u03c9](?![A-Za-z\u00c0-\u03ff])")  # any letter but a, A and I
-_UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()}
+_LETTER = "[A-Za-z\u00c0-\u03ff]"
+_LATIN_WORD = re.compile(_SCRIPTS["latin"])
+_UNITS = {name: re.compile(pattern) for name, pattern in _SCRIPTS.items()} | {
+    # A single letter is a variable, but for a, A and I.
+    "latin": re.compile(rf"{_SCRIPTS['latin'][:-1]}{{2,}}|(?<!{_LETTER})[aAI](?!{_LETTER})"),
+    "greek": re.compile(_SCRIPTS["greek"][:-1] + "{2,}"),
+}
 _ASCII = re.compile(r"[\x00-\x7f]+")
 _OTHER = re.compile(r"[^\W\d_" + "".join(pattern.rstrip("+")[1:-1] for pattern in _SCRIPTS.values()) + _SYMBOLS + "]")
 
@@ -108,14 +113,14 @@ def script_units(text: str) -> Counter[str]:
     """The number of a text's units by script. A unit is a word of an alphabet, or one Chinese character, kana or Hangul
     syllable. Code, formulas, variables of one letter, URLs, digits and punctuation are not counted.
     """
-    prose = _VARIABLE.sub(" ", strip_code(text))
+    prose = strip_code(text)
     rest = _ASCII.sub(" ", prose)  # what can have units of other scripts: little of most texts
     counts = Counter({name: len(unit.findall(prose if name == "latin" else rest)) for name, unit in _UNITS.items()})
     return counts + Counter(other=len(_OTHER.findall(rest)))  # the sum removes scripts with count 0
 
 
 def _by_function_words(text: str) -> tuple[str, float] | None:
-    words = Counter(_UNITS["latin"].findall(strip_code(text).lower()))
+    words = Counter(_LATIN_WORD.findall(strip_code(text).lower()))
     total = words.total()
     shares = {language: sum(map(words.__getitem__, known & words.keys())) / total for language, known in _VOCABULARY.items()}
     (first, share), (_, next_share) = sorted(shares.items(), key=lambda item: -item[1])[:2]
