@@ -281,6 +281,16 @@ def test_out_of_memory_names_the_settings_that_keep_the_checkpoints(error: BaseE
     assert named == {"per_device_train_batch_size", "gradient_checkpointing", "deepspeed", "sequence_parallel_size"}
 
 
+def test_an_operation_that_is_not_deterministic_names_the_setting() -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.raises(RuntimeError) as raised:
+            torch.zeros(3).put_(torch.tensor([1]), torch.tensor([2.0]))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert advice(raised.value) == "put_ does not have a deterministic implementation; set finetune.runtime.deterministic: false"
+
+
 def test_a_training_that_diverges_is_stopped_and_the_step_named() -> None:
     check_diverged("loss", 2.0, "7 of 9", first=1.5, vocabulary=49152)
     check_diverged("loss", 11.0, "7 of 9", first=10.5, vocabulary=49152)  # a model that knew nothing to begin with
@@ -415,6 +425,7 @@ def test_the_slices_of_a_row_are_the_row() -> None:
 
 
 OTHER_RUNTIME = {
+    "deterministic": "false",
     "nproc_per_node": 2,
     "per_device_train_batch_size": 2,
     "sequence_parallel_size": 2,

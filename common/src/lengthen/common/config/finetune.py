@@ -31,6 +31,11 @@ class Runtime(Section):
         "zero3_offload", "DeepSpeed's ZeRO stage, with or without offload to the CPU. Paper: ZeRO-3 with offload."
     )
     gradient_checkpointing: bool = runtime_setting(True, "Recompute activations in the backward pass: less memory, about a third slower.")
+    deterministic: bool = runtime_setting(
+        True,
+        "Repeated and resumed trainings end with the same bits, on a GPU too. false: attention's backward pass on a GPU is faster, and its "
+        "rounding differs each time.",
+    )
     save_steps: Count = runtime_setting(50, "Steps between two checkpoints.")
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from lengthen.common.text.paragraphs import strip_ends
 from lengthen.common.text.phrases.patterns import find_meta_talk, find_prompt_leak, find_refusal
 from lengthen.common.text.prompt_text import check_prompt_text
 from lengthen.common.text.rejection import Rejection
-from lengthen.common.text.repetition import ANY_LOOP_TIMES, NGRAM, RepetitionCounter, count_repetition, repeated_prose_lines, tail_loop
+from lengthen.common.text.repetition import NGRAM, RepetitionCounter, count_repetition, loop_at_end, repeated_prose_lines
 from lengthen.common.text.talk import find_talk
 from lengthen.common.text.words import count_words
 
@@ -161,7 +161,7 @@ def _repeats(text: str, limits: Limits, counter: RepetitionCounter) -> Rejection
     if rejection := _unrecoverable(counter, limits):
         return rejection
     prose = counter.prose
-    if (loop := tail_loop(prose) or tail_loop(text, ANY_LOOP_TIMES)) is not None:
+    if (loop := loop_at_end(text, prose)) is not None:
         return Rejection("repetition", f"repeated at the end: {loop}")
     if counter.rate > limits.max_repetition:
         return Rejection("repetition", f"{counter.rate:.3f}, up to {counter.longest_run} words in a row, > {limits.max_repetition}")

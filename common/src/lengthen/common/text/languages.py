@@ -115,8 +115,11 @@ def script_units(text: str) -> Counter[str]:
     """
     prose = strip_code(text)
     rest = _ASCII.sub(" ", prose)  # what can have units of other scripts: little of most texts
-    counts = Counter({name: len(unit.findall(prose if name == "latin" else rest)) for name, unit in _UNITS.items()})
-    return counts + Counter(other=len(_OTHER.findall(rest)))  # the sum removes scripts with count 0
+    counts = Counter(latin=len(_UNITS["latin"].findall(prose)))
+    if not rest.isspace():
+        counts |= {name: len(unit.findall(rest)) for name, unit in _UNITS.items() if name != "latin"}
+        counts["other"] = len(_OTHER.findall(rest))
+    return +counts  # without scripts of count 0
 
 
 def _by_function_words(text: str) -> tuple[str, float] | None:

@@ -16,7 +16,7 @@ from lengthen.common.text.words import complete_units, units
 NGRAM = 10  # units; the paper's n for English
 _EARLY = 1000  # units; until then a letter that is quoted, or a chorus, may make a large share of a text
 _LOOP_SHARE = 0.01  # of the text so far: a longer text has more and longer refrains and litanies
-ANY_LOOP_TIMES = 16  # minimum repetitions at the end of any text, code and tables too: a closed code block does not end like that
+_ANY_LOOP_TIMES = 16  # minimum repetitions at the end of any text, code and tables too: a closed code block does not end like that
 _IN_BLOCKS = 10  # times as long is a loop of code or of a table: rows may be equal
 
 _TAIL = 800  # characters at the end that are searched for a loop
@@ -137,11 +137,16 @@ def find_tail_loop(text: str) -> str | None:
 
     It is shorter than the loops that stop a text during generation, but still not a proper end.
     """
-    return tail_loop(prose(text))
+    return _tail_loop(prose(text))
 
 
-def tail_loop(prose: str, times: int = _LOOP_TIMES) -> str | None:
-    """See `find_tail_loop`, for a text of which only prose is left."""
+def loop_at_end(text: str, prose: str) -> str | None:
+    """See `find_tail_loop`. Of code and tables at the end, which `prose` does not have, a loop must have more repetitions."""
+    loop = _tail_loop(prose)
+    return _tail_loop(text, _ANY_LOOP_TIMES) if loop is None and prose[-_TAIL:] != text[-_TAIL:] else loop
+
+
+def _tail_loop(prose: str, times: int = _LOOP_TIMES) -> str | None:
     last = [unit.strip(_PUNCTUATION) for unit in units(prose[-_TAIL:])]
     last = [unit for unit in last if unit]
     for period in range(1, len(last) // times + 1):

@@ -1,4 +1,4 @@
-"""Failures of a training that the user can correct: it diverges, or memory is too small."""
+"""Failures of a training that the user can correct: it diverges, memory is too small, or an operation is not deterministic."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def advice(error: BaseException) -> str | None:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in text for words in _OUT_OF_MEMORY):
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         return f"out of memory ({first_line}); {_LESS_MEMORY}"
+    if "deterministic" in text and "implementation" in text:  # torch.use_deterministic_algorithms has no type of its own
+        return f"{str(error).splitlines()[0].partition(', but you set')[0]}; set finetune.runtime.deterministic: false"
     return None
 
 
