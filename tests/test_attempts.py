@@ -40,7 +40,9 @@ class Clock:
 
     control_tokens: frozenset[str] = frozenset()
 
-    async def complete(self, prompt: Prompt, sampling: SamplingParameters, *, watch: WatchFunction | None = None, **rest: Any) -> Completion:
+    async def complete(
+        self, prompt: Prompt, sampling: SamplingParameters, *, watch: WatchFunction | None = None, **rest: Any
+    ) -> Completion:
         for second in range(1, int(prompt.user) + 1):
             await asyncio.sleep(1)
             if watch and (reason := watch("word ")):
